@@ -1,0 +1,54 @@
+"""Animate a face from a single photo by FACS action units.
+
+The public names are here and nothing else; each is imported when it is first used, so that ``import ganimation`` is quick
+and needs no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganimation.action_units import ACTION_UNITS, EMOTIONS, ActionUnit
+    from ganimation.editing.editor import Edit, Editor
+    from ganimation.errors import GanimationError
+    from ganimation.faces.reader import Face, FaceReader
+    from ganimation.media.images import Photo, read_image, write_image
+
+_HOME = {
+    "ACTION_UNITS": "ganimation.action_units",
+    "ActionUnit": "ganimation.action_units",
+    "EMOTIONS": "ganimation.action_units",
+    "Edit": "ganimation.editing.editor",
+    "Editor": "ganimation.editing.editor",
+    "Face": "ganimation.faces.reader",
+    "FaceReader": "ganimation.faces.reader",
+    "GanimationError": "ganimation.errors",
+    "Photo": "ganimation.media.images",
+    "read_image": "ganimation.media.images",
+    "write_image": "ganimation.media.images",
+}
+
+__all__ = [
+    "ACTION_UNITS",
+    "EMOTIONS",
+    "ActionUnit",
+    "Edit",
+    "Editor",
+    "Face",
+    "FaceReader",
+    "GanimationError",
+    "Photo",
+    "read_image",
+    "write_image",
+]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ganimation' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

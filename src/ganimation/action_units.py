@@ -1,0 +1,243 @@
+"""The vocabulary of the Facial Action Coding System: what an action unit is called, which muscle makes it, where it shows.
+
+Knows nothing of pictures. Intensities are in [0, 1] everywhere; FACS codes (0 and A-E, written 0-5) exist only at the
+door and pass through :func:`intensity_from_facs`. An *expression* is a ``dict[str, float]`` from AU code to intensity.
+"""
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganimation.errors import ActionUnitError
+
+#: The AUs of the bundled model. Other models bring their own list in their config.
+DEFAULT_AUS = (
+    "AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU10",
+    "AU12", "AU15", "AU17", "AU20", "AU24", "AU25", "AU26", "AU45",
+)  # fmt: skip
+
+#: The AUs whose intensity OpenFace 2 writes (columns ``AU01_r`` ...), in its order.
+OPENFACE_AUS = (
+    "AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU10", "AU12",
+    "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26", "AU45",
+)  # fmt: skip
+
+REGIONS = ("brows", "eyes", "nose and cheeks", "mouth and chin")
+
+
+@dataclass(frozen=True)
+class ActionUnit:
+    """One facial movement of FACS: code (``"AU12"``), name, the muscle that makes it, and the region where it shows."""
+
+    code: str
+    name: str
+    muscle: str
+    region: str
+
+
+# Names and muscles: Ekman, Friesen & Hager, Facial Action Coding System, 2002.
+_ALL = (
+    ActionUnit("AU01", "inner brow raiser", "frontalis, pars medialis", "brows"),
+    ActionUnit("AU02", "outer brow raiser", "frontalis, pars lateralis", "brows"),
+    ActionUnit("AU04", "brow lowerer", "corrugator supercilii, depressor supercilii", "brows"),
+    ActionUnit("AU05", "upper lid raiser", "levator palpebrae superioris", "eyes"),
+    ActionUnit("AU06", "cheek raiser", "orbicularis oculi, pars orbitalis", "nose and cheeks"),
+    ActionUnit("AU07", "lid tightener", "orbicularis oculi, pars palpebralis", "eyes"),
+    ActionUnit("AU09", "nose wrinkler", "levator labii superioris alaeque nasi", "nose and cheeks"),
+    ActionUnit("AU10", "upper lip raiser", "levator labii superioris", "mouth and chin"),
+    ActionUnit("AU11", "nasolabial deepener", "zygomaticus minor", "nose and cheeks"),
+    ActionUnit("AU12", "lip corner puller", "zygomaticus major", "mouth and chin"),
+    ActionUnit("AU14", "dimpler", "buccinator", "mouth and chin"),
+    ActionUnit("AU15", "lip corner depressor", "depressor anguli oris", "mouth and chin"),
+    ActionUnit("AU16", "lower lip depressor", "depressor labii inferioris", "mouth and chin"),
+    ActionUnit("AU17", "chin raiser", "mentalis", "mouth and chin"),
+    ActionUnit("AU18", "lip puckerer", "incisivii labii", "mouth and chin"),
+    ActionUnit("AU20", "lip stretcher", "risorius, platysma", "mouth and chin"),
+    ActionUnit("AU22", "lip funneler", "orbicularis oris", "mouth and chin"),
+    ActionUnit("AU23", "lip tightener", "orbicularis oris", "mouth and chin"),
+    ActionUnit("AU24", "lip pressor", "orbicularis oris", "mouth and chin"),
+    ActionUnit("AU25", "lips part", "depressor labii inferioris, or relaxed mentalis", "mouth and chin"),
+    ActionUnit("AU26", "jaw drop", "relaxed masseter and internal pterygoid", "mouth and chin"),
+    ActionUnit("AU27", "mouth stretch", "pterygoids, digastric", "mouth and chin"),
+    ActionUnit("AU28", "lip suck", "orbicularis oris", "mouth and chin"),
+    ActionUnit("AU43", "eyes closed", "relaxed levator palpebrae superioris", "eyes"),
+    ActionUnit("AU45", "blink", "relaxed levator palpebrae superioris; orbicularis oculi", "eyes"),
+)
+
+#: Every AU this package knows, by code.
+ACTION_UNITS: Mapping[str, ActionUnit] = {unit.code: unit for unit in _ALL}
+
+#: The seven basic emotions and contempt as AU recipes.
+#:
+#: Which AUs: EMFACS (Friesen & Ekman, EMFACS-7: Emotional Facial Action Coding System, 1983) in the form tabulated by
+#: Matsumoto, Keltner, Shiota, O'Sullivan & Frank, "Facial expressions of emotion", Handbook of Emotions, 3rd ed., 2008,
+#: with fear as the paper's introduction lists it. AU23 of anger is shown through AU24, and AU14 of contempt stays
+#: bilateral, because neither a lip tightener nor a half face is among the default AUs. Intensities: ours, chosen so that
+#: ``strength`` 1 is a full but natural expression.
+EMOTIONS: Mapping[str, Mapping[str, float]] = {
+    "neutral": {},
+    "happiness": {"AU06": 0.7, "AU12": 0.9, "AU25": 0.6},
+    "sadness": {"AU01": 0.8, "AU04": 0.6, "AU15": 0.8, "AU17": 0.5},
+    "surprise": {"AU01": 0.8, "AU02": 0.8, "AU05": 0.7, "AU25": 0.8, "AU26": 0.8},
+    "fear": {"AU01": 0.8, "AU02": 0.6, "AU04": 0.6, "AU05": 0.8, "AU07": 0.4, "AU20": 0.7, "AU25": 0.6, "AU26": 0.4},
+    "anger": {"AU04": 0.9, "AU05": 0.4, "AU07": 0.7, "AU24": 0.7},
+    "disgust": {"AU09": 0.8, "AU10": 0.7, "AU15": 0.3, "AU17": 0.5},
+    "contempt": {"AU12": 0.3, "AU14": 0.8},
+}
+
+
+def parse_code(text: str, known: Iterable[str] = tuple(ACTION_UNITS)) -> str:
+    """Return the canonical code (``"AU01"``) of what a person wrote: ``AU1``, ``au01``, ``1`` or ``inner brow raiser``.
+
+    Args:
+        text: what was written.
+        known: the codes to accept, for example those of a model.
+
+    Raises:
+        ActionUnitError: nothing in ``known`` is called that; the message names the nearest.
+    """
+    known = tuple(known)
+    word = " ".join(text.strip().lower().replace("_", " ").replace("-", " ").split())
+    if match := re.fullmatch(r"(?:au ?)?0*(\d{1,2})", word):
+        code = f"AU{int(match[1]):02d}"
+        if code in known:
+            return code
+        if code in ACTION_UNITS:
+            unit = ACTION_UNITS[code]
+            raise ActionUnitError(f"{code} ({unit.name}) is not one of this model's AUs: {', '.join(known)}")
+    names = {ACTION_UNITS[code].name: code for code in known if code in ACTION_UNITS}
+    if word in names:
+        return names[word]
+    candidates = {**names, **{code.lower(): code for code in known}}
+    nearest = difflib.get_close_matches(word, candidates, n=1, cutoff=0.0)
+    hint = f"; did you mean {candidates[nearest[0]]}?" if nearest else ""
+    raise ActionUnitError(f"unknown action unit {text!r}{hint} Known: {', '.join(known)}")
+
+
+def check_intensity(value: float, code: str) -> float:
+    """Return ``value`` if it is an intensity in [0, 1].
+
+    Raises:
+        ActionUnitError: it is not a finite number in [0, 1].
+    """
+    if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+        raise ActionUnitError(f"{code}={value:g}: an intensity lies in [0, 1] (FACS 0-5 divided by 5)")
+    return float(value)
+
+
+def intensity_from_facs(code: float) -> float:
+    """Convert a FACS intensity (0 absent, 1-5 for A-E) to ours, in [0, 1].
+
+    Raises:
+        ActionUnitError: ``code`` is not in [0, 5].
+    """
+    if not (math.isfinite(code) and 0.0 <= code <= 5.0):
+        raise ActionUnitError(f"FACS intensity {code:g}: it lies in [0, 5], 0 for absent and 1-5 for A-E")
+    return code / 5.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks of one AU: an intensity in [0, 1], or, if ``relative``, a change in [-1, 1] of what is shown."""
+
+    code: str
+    value: float
+    relative: bool = False
+
+    def resolve(self, shown: float) -> float:
+        """Return the intensity asked for, in [0, 1], of a face that shows ``shown``."""
+        return min(1.0, max(0.0, shown + self.value)) if self.relative else self.value
+
+
+def parse_request(text: str, known: Iterable[str] = tuple(ACTION_UNITS)) -> Request:
+    """Parse ``AU12=0.8`` (absolute) or ``AU12=+0.3`` / ``AU12=-0.3`` (relative to what the photo shows).
+
+    Raises:
+        ActionUnitError: not of that form, an unknown AU, or a value out of range.
+    """
+    name, equals, number = text.partition("=")
+    number = number.strip()
+    if not equals or not number:
+        raise ActionUnitError(f"{text!r}: write an AU and an intensity, like AU12=0.8 or AU12=+0.3")
+    code = parse_code(name, known)
+    try:
+        value = float(number)
+    except ValueError:
+        raise ActionUnitError(f"{text!r}: {number!r} is not a number; write AU12=0.8 or AU12=+0.3") from None
+    return _request(code, value, relative=number[0] in "+-")
+
+
+def _request(code: str, value: float, relative: bool) -> Request:
+    if not relative:
+        return Request(code, check_intensity(value, code))
+    if not (math.isfinite(value) and -1.0 <= value <= 1.0):
+        raise ActionUnitError(f"{code}={value:+g}: a relative change lies in [-1, 1]")
+    return Request(code, value, relative=True)
+
+
+def parse_requests(texts: Iterable[str], known: Iterable[str] = tuple(ACTION_UNITS)) -> tuple[Request, ...]:
+    """Parse several requests; the same AU twice is an error rather than a guess.
+
+    Raises:
+        ActionUnitError: as :func:`parse_request`, or an AU is named twice.
+    """
+    requests = tuple(parse_request(text, known) for text in texts)
+    codes = [request.code for request in requests]
+    for code in codes:
+        if codes.count(code) > 1:
+            raise ActionUnitError(f"{code} is asked for {codes.count(code)} times; name it once")
+    return requests
+
+
+def read_requests(path: Path, known: Iterable[str] = tuple(ACTION_UNITS)) -> tuple[Request, ...]:
+    """Read a JSON object of AU to intensity: ``{"AU12": 0.8, "AU06": "+0.3"}``; a string may be relative.
+
+    Raises:
+        ActionUnitError: the file cannot be read, is not such an object, or holds an unknown AU or value.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ActionUnitError(f"{path}: cannot read the expression ({error})") from error
+    except json.JSONDecodeError as error:
+        raise ActionUnitError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from error
+    if not isinstance(content, dict):
+        raise ActionUnitError(f'{path}: expected an object like {{"AU12": 0.8}}, found a {type(content).__name__}')
+    for name, value in content.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ActionUnitError(f"{path}: {name} is {value!r}; expected a number or a string like '+0.3'")
+    return parse_requests((f"{name}={value}" for name, value in content.items()), known)
+
+
+def requests_from_mapping(
+    expression: Mapping[str, float], known: Iterable[str] = tuple(ACTION_UNITS)
+) -> tuple[Request, ...]:
+    """Turn ``{"AU12": 0.8}`` into absolute requests.
+
+    Raises:
+        ActionUnitError: an unknown AU, or a value outside [0, 1].
+    """
+    known = tuple(known)
+    return tuple(_request(parse_code(name, known), float(value), False) for name, value in expression.items())
+
+
+def emotion_requests(name: str, strength: float, known: Iterable[str] = DEFAULT_AUS) -> tuple[Request, ...]:
+    """Return the requests that make an emotion at ``strength`` in [0, 1].
+
+    Every AU in ``known`` is set, those outside the recipe to 0, so that the result does not depend on what the photo
+    showed; AUs of the recipe that ``known`` lacks are left out. Blinking (AU45) is left as the photo shows it.
+
+    Raises:
+        ActionUnitError: an unknown emotion (the nearest is named) or a strength outside [0, 1].
+    """
+    if name not in EMOTIONS:
+        nearest = difflib.get_close_matches(name.lower(), EMOTIONS, n=1, cutoff=0.0)[0]
+        raise ActionUnitError(f"unknown emotion {name!r}; did you mean {nearest}? Known: {', '.join(EMOTIONS)}")
+    if not 0.0 <= strength <= 1.0:
+        raise ActionUnitError(f"strength {strength:g}: it lies in [0, 1]")
+    recipe = EMOTIONS[name]
+    return tuple(Request(code, strength * recipe.get(code, 0.0)) for code in known if code != "AU45")

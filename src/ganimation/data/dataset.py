@@ -1,0 +1,193 @@
+"""The data set on disk: Parquet shards that Hugging Face ``datasets`` opens as they are, and ``dataset.json``.
+
+    DATASET/
+      dataset.json                        format, AUs, annotator, crop template, counts, what was skipped and why
+      train-00000-of-00006.parquet        image (JPEG bytes and path), one float32 column an AU, source, identity, session
+      validation-00000-of-00001.parquet   the same for every other split
+
+Row groups are small and uncompressed, so that any face can be read from the memory-mapped file without its neighbours;
+what stays in memory is 4 bytes an AU and face.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ganimation.action_units import parse_code
+from ganimation.errors import ActionUnitError, DatasetError, require
+from ganimation.faces.crop import CropTemplate
+from ganimation.media.images import atomic
+
+FORMAT_VERSION = 1
+ROWS_PER_SHARD = 4096
+ROWS_PER_GROUP = 64
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What ``dataset.json`` says.
+
+    Attributes:
+        aus: AU codes, in the order of the columns.
+        annotator: who gave the intensities, with its version.
+        size: side of the crops in pixels.
+        template: where the eyes lie in the crops.
+        counts: faces by split.
+        skipped: path and reason of each photo that gave no face.
+    """
+
+    aus: tuple[str, ...]
+    annotator: str
+    size: int
+    template: CropTemplate = field(default_factory=CropTemplate)
+    counts: dict[str, int] = field(default_factory=dict)
+    skipped: tuple[dict[str, str], ...] = ()
+
+    def write(self, folder: Path) -> None:
+        """Write ``dataset.json``; its presence says that the data set is whole."""
+        content = {"format_version": FORMAT_VERSION, **asdict(self)}
+        with atomic(folder / "dataset.json") as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def read(folder: Path) -> "DatasetInfo":
+        """Read ``dataset.json``.
+
+        Raises:
+            DatasetError: there is none, it is damaged, or it is of another format version.
+        """
+        path = folder / "dataset.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            hint = "no such folder" if not folder.is_dir() else "no dataset.json in it; `ganimation prepare` makes one"
+            raise DatasetError(f"{folder}: not a data set ({hint})") from None
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{path}: cannot be read ({error})") from error
+        version = content.pop("format_version", None)
+        if version != FORMAT_VERSION:
+            raise DatasetError(
+                f"{path}: format version {version}, this program reads {FORMAT_VERSION}; prepare the data set again"
+            )
+        try:
+            content["aus"] = tuple(parse_code(code) for code in content["aus"])
+            content["template"] = CropTemplate(**content["template"])
+            content["skipped"] = tuple(content["skipped"])
+            return DatasetInfo(**content)
+        except (ActionUnitError, KeyError, TypeError) as error:
+            raise DatasetError(f"{path}: damaged ({error})") from error
+
+
+def schema(aus: Sequence[str]) -> Any:
+    """Return the Arrow schema of a shard, with the note that tells Hugging Face ``datasets`` which column is a picture."""
+    pa = require("pyarrow", "train")
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    texts = ("source", "identity", "session")
+    columns = [("image", image), *((code, pa.float32()) for code in aus), *((name, pa.string()) for name in texts)]
+    features = {
+        "image": {"_type": "Image"},
+        **{code: {"dtype": "float32", "_type": "Value"} for code in aus},
+        **{name: {"dtype": "string", "_type": "Value"} for name in texts},
+    }
+    return pa.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+
+
+class FaceDataset:
+    """Aligned faces of one split with their AUs, read at random from disk.
+
+    Attributes:
+        info: what ``dataset.json`` says.
+        aus: (N, AUs) float32 intensities in [0, 1].
+        sessions: (N,) int64, equal where photos are of one shooting, -1 where none is known.
+        identities: (N,) int64, equal where photos show one person, -1 where unknown.
+
+    Raises:
+        DatasetError: not a data set, a shard is missing or damaged, or an intensity is NaN or outside [0, 1].
+    """
+
+    def __init__(self, folder: Path, split: str = "train") -> None:
+        parquet = require("pyarrow.parquet", "train")
+        self.info = DatasetInfo.read(folder)
+        paths = sorted(folder.glob(f"{split}-*-of-*.parquet"))
+        if not paths:
+            known = ", ".join(self.info.counts) or "none"
+            raise DatasetError(f"{folder}: no shards of the split {split!r}; it has: {known}")
+        try:
+            self._files = [parquet.ParquetFile(path, memory_map=True) for path in paths]
+            columns = [*self.info.aus, "source", "identity", "session"]
+            tables = [file.read(columns=columns) for file in self._files]
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{folder}: a shard is damaged ({error}); prepare the data set again") from error
+        self.aus = self._intensities(folder, tables)
+        self.sources: list[str] = [name for table in tables for name in table["source"].to_pylist()]
+        self.sessions = _codes([name for table in tables for name in table["session"].to_pylist()])
+        self.identities = _codes([name for table in tables for name in table["identity"].to_pylist()])
+        if len(self) != self.info.counts.get(split):
+            raise DatasetError(f"{folder}: {len(self)} faces in {split}, dataset.json says {self.info.counts.get(split)}")
+        groups = [file.metadata.row_group(g).num_rows for file in self._files for g in range(file.num_row_groups)]
+        self._starts = np.concatenate([[0], np.cumsum(groups)]).tolist()
+        self._groups = [(file, g) for file in self._files for g in range(file.num_row_groups)]
+
+    def _intensities(self, folder: Path, tables: list[Any]) -> NDArray[np.float32]:
+        missing = [code for code in self.info.aus if code not in tables[0].column_names]
+        if missing:
+            raise DatasetError(f"{folder}: the shards have no column {missing[0]}, which dataset.json names")
+        columns = [np.concatenate([table[code].to_numpy() for table in tables]) for code in self.info.aus]
+        values = np.stack(columns, axis=1).astype(np.float32)
+        if not ((values >= 0) & (values <= 1)).all():
+            row, column = np.argwhere(~((values >= 0) & (values <= 1)))[0]
+            code, value = self.info.aus[column], values[row, column]
+            raise DatasetError(f"{folder}: {code} of row {row} is {value}; intensities lie in [0, 1]")
+        return values
+
+    def __len__(self) -> int:
+        return len(self.aus)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Return one face, RGB uint8, (size, size, 3)."""
+        group = bisect_right(self._starts, index) - 1
+        file, number = self._groups[group]
+        row = file.read_row_group(number, columns=["image"])["image"][index - self._starts[group]].as_py()
+        pixels = cv2.imdecode(np.frombuffer(row["bytes"], np.uint8), cv2.IMREAD_COLOR_RGB)
+        if pixels is None or pixels.shape != (self.info.size, self.info.size, 3):
+            found = "not a picture" if pixels is None else f"{pixels.shape[1]}x{pixels.shape[0]}"
+            raise DatasetError(f"{row['path']}: {found} in the data set, expected {self.info.size} pixels square")
+        return np.asarray(pixels, np.uint8)
+
+    def images(self, indices: Sequence[int] | NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+        """Return faces at ``size`` pixels, (N, size, size, 3); averaged down where the data set is larger."""
+        faces = [self.image(int(index)) for index in indices]
+        if size != self.info.size:
+            how = cv2.INTER_AREA if size < self.info.size else cv2.INTER_CUBIC
+            faces = [np.asarray(cv2.resize(face, (size, size), interpolation=how), np.uint8) for face in faces]
+        return np.stack(faces)
+
+
+def _codes(names: list[str | None]) -> NDArray[np.int64]:
+    """Number the distinct names in order of appearance; ``None`` is -1."""
+    numbers: dict[str, int] = {}
+    return np.array([-1 if name is None else numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+
+
+def write_shards(folder: Path, split: str, rows: Iterator[dict[str, Any]], count: int, aus: Sequence[str]) -> None:
+    """Write the rows of a split, in order, as shards; the same rows give the same bytes.
+
+    Args:
+        rows: dictionaries with the columns of :func:`schema`.
+        count: how many there are; the file names say the number of shards.
+    """
+    pa, parquet = require("pyarrow", "train"), require("pyarrow.parquet", "train")
+    shards = max(1, -(-count // ROWS_PER_SHARD))
+    edges = [count * shard // shards for shard in range(shards + 1)]
+    for shard, (start, stop) in enumerate(pairwise(edges)):
+        table = pa.Table.from_pylist([next(rows) for _ in range(stop - start)], schema=schema(aus))
+        with atomic(folder / f"{split}-{shard:05d}-of-{shards:05d}.parquet") as temporary:
+            parquet.write_table(table, temporary, row_group_size=ROWS_PER_GROUP, compression="none")

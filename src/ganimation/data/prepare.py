@@ -1,0 +1,258 @@
+"""Make a data set from a folder of photos: detect, align, crop, annotate; parallel, and goes on where it was stopped.
+
+The sorted list of photos is cut into parts. A worker turns a part into one file under ``DATASET/.parts``; when all are
+there they are joined, in order, into the shards. What a part holds depends on its photos alone, so a run that was killed
+and started again ends with the same bytes.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ganimation.action_units import DEFAULT_AUS, OPENFACE_AUS
+from ganimation.data.dataset import FORMAT_VERSION, DatasetInfo, write_shards
+from ganimation.data.labels import SPLITS, PhotoLabel, read_labels, read_openface
+from ganimation.errors import DatasetError, MediaError, require
+from ganimation.faces.annotator import ANNOTATOR
+from ganimation.faces.crop import CropTemplate, cut
+from ganimation.faces.reader import FaceReader
+from ganimation.media.images import SUFFIXES, atomic, read_image
+
+PHOTOS_PER_PART = 128
+
+#: A face whose crop would cover fewer pixels of the photo than this share of the crop's side is skipped as too small.
+MIN_DETAIL = 0.4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides every byte of the data set, beside the photos themselves."""
+
+    root: str
+    size: int
+    template: CropTemplate
+    annotator: str
+    aus: tuple[str, ...]
+
+
+def prepare(
+    photos: Path,
+    folder: Path,
+    *,
+    size: int = 128,
+    labels: Path | None = None,
+    openface: Path | None = None,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> DatasetInfo:
+    """Turn a folder of photos into a data set; the largest face of each photo is taken.
+
+    Args:
+        photos: a folder, searched with its subfolders.
+        folder: the data set; made if missing. One that is complete and of the same photos is left as it is.
+        size: side of the crops in pixels.
+        labels: a CSV for :func:`ganimation.data.labels.read_labels`.
+        openface: CSVs for :func:`ganimation.data.labels.read_openface`, instead of measuring AUs here.
+        jobs: processes; all cores if ``None``.
+        progress: called with photos done and photos in all.
+
+    Raises:
+        DatasetError: no photos, unusable CSVs, no face in any photo, or ``folder`` holds something else.
+    """
+    require("pyarrow", "train")
+    if not photos.is_dir():
+        raise DatasetError(f"{photos}: no such folder of photos")
+    if not 32 <= size <= 1024:
+        raise DatasetError(f"crop size {size}: it lies in 32..1024 pixels")
+    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not names:
+        raise DatasetError(f"{photos}: no photos in this folder ({' '.join(sorted(SUFFIXES))})")
+    known = _known(names, labels, openface)
+    aus, annotator = (OPENFACE_AUS, "OpenFace 2") if openface else (DEFAULT_AUS, ANNOTATOR)
+    plan = Plan(str(photos), size, CropTemplate(), annotator, aus)
+    fingerprint = _fingerprint(plan, names, known)
+    parts = _open_folder(folder, fingerprint)
+    if parts is None:
+        return DatasetInfo.read(folder)
+    chunks = [names[start : start + PHOTOS_PER_PART] for start in range(0, len(names), PHOTOS_PER_PART)]
+    _run(plan, chunks, known, parts, jobs or os.cpu_count() or 1, progress)
+    info = _join(plan, parts, len(chunks), folder)
+    shutil.rmtree(parts)
+    return info
+
+
+def _known(names: list[str], labels: Path | None, openface: Path | None) -> dict[str, PhotoLabel]:
+    """Return what the CSVs say of each photo."""
+    known = read_labels(labels) if labels else {}
+    if labels and not known.keys() & set(names):
+        raise DatasetError(f"{labels}: names none of the photos; 'file' is relative to the photos' folder, like {names[0]}")
+    if openface is None:
+        return known
+    measured = read_openface(openface)
+    result = {}
+    for name in names:
+        label = known.get(name, PhotoLabel())
+        aus = measured.get(name, measured.get(Path(name).with_suffix("").as_posix()))
+        result[name] = PhotoLabel(label.identity, label.session, label.split, aus)
+    if all(label.aus is None for label in result.values()):
+        raise DatasetError(f"{openface}: names none of the photos, for example {names[0]}")
+    return result
+
+
+def _fingerprint(plan: Plan, names: list[str], known: dict[str, PhotoLabel]) -> str:
+    """Return a digest of everything that decides the parts, but where the photos lie."""
+    told = {name: asdict(label) for name, label in sorted(known.items())}
+    what = [FORMAT_VERSION, plan.size, asdict(plan.template), plan.annotator, plan.aus, names, told]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+
+def _open_folder(folder: Path, fingerprint: str) -> Path | None:
+    """Return the folder of parts, or ``None`` if the data set is complete already.
+
+    Raises:
+        DatasetError: the folder holds something else, or cannot be written.
+    """
+    parts, mark = folder / ".parts", folder / ".fingerprint"
+    if mark.exists():
+        if mark.read_text(encoding="utf-8") != fingerprint:
+            raise DatasetError(f"{folder}: holds a data set of other photos or settings; name another folder or remove it")
+        if (folder / "dataset.json").exists():
+            return None
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f"{folder}: exists and is not a data set that was begun here; name another folder")
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+        with atomic(mark) as temporary:
+            temporary.write_text(fingerprint, encoding="utf-8")
+    except (OSError, MediaError) as error:
+        raise DatasetError(f"{folder}: cannot be written ({error})") from error
+    return parts
+
+
+def _run(
+    plan: Plan,
+    chunks: list[list[str]],
+    known: dict[str, PhotoLabel],
+    parts: Path,
+    jobs: int,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Make the parts that are missing."""
+    total = sum(len(chunk) for chunk in chunks)
+    missing = [number for number in range(len(chunks)) if not _part(parts, number).exists()]
+    done = total - sum(len(chunks[number]) for number in missing)
+    progress(done, total)
+    with ProcessPoolExecutor(min(jobs, max(1, len(missing))), get_context("spawn"), initializer=_start_worker) as pool:
+        tasks = {}
+        for number in missing:
+            told = {name: known[name] for name in chunks[number] if name in known}
+            tasks[pool.submit(_make_part, plan, chunks[number], told, _part(parts, number))] = len(chunks[number])
+        try:
+            for task in as_completed(tasks):
+                task.result()
+                done += tasks[task]
+                progress(done, total)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _part(parts: Path, number: int) -> Path:
+    return parts / f"{number:06d}.parquet"
+
+
+_reader: FaceReader | None = None
+
+
+def _start_worker() -> None:
+    global _reader
+    cv2.setNumThreads(1)
+    _reader = FaceReader(threads=1)
+
+
+def _make_part(plan: Plan, names: list[str], known: dict[str, PhotoLabel], path: Path) -> None:
+    """Turn photos into the rows of one part, and reasons for those that gave none."""
+    pa, parquet = require("pyarrow", "train"), require("pyarrow.parquet", "train")
+    rows = []
+    for name in names:
+        row = _row(plan, name, known.get(name, PhotoLabel()))
+        rows.append({"row": None, "name": name, "reason": row} if isinstance(row, str) else {"row": row, "name": name, "reason": None})
+    fields = [("image", pa.binary()), ("aus", pa.list_(pa.float32())), *((key, pa.string()) for key in ("identity", "session", "split"))]
+    part = pa.schema([("row", pa.struct(fields)), ("name", pa.string()), ("reason", pa.string())])
+    with atomic(path) as temporary:
+        parquet.write_table(pa.Table.from_pylist(rows, schema=part), temporary, compression="none")
+
+
+def _row(plan: Plan, name: str, label: PhotoLabel) -> dict[str, Any] | str:
+    """Return what a part holds of one photo, or the reason why it is skipped."""
+    assert _reader is not None
+    try:
+        image = read_image(Path(plan.root) / name).pixels
+    except MediaError as error:
+        return str(error).removeprefix(f"{Path(plan.root) / name}: ")
+    faces = _reader.read(image)
+    if not faces:
+        return "no face found"
+    transform = faces[0].crop_from_photo(plan.size, plan.template)
+    detail = 1.0 / float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))  # pixels of the photo to one of the crop
+    if detail < MIN_DETAIL:
+        return f"face too small: its crop covers {detail * plan.size:.0f} pixels of the photo"
+    if plan.aus == OPENFACE_AUS:
+        if label.aus is None:
+            return "no AU intensities in the OpenFace files"
+        aus = list(label.aus)
+    else:
+        aus = [faces[0].aus[code] for code in plan.aus]
+    crop = cv2.cvtColor(cut(image, transform, plan.size), cv2.COLOR_RGB2BGR)
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    encoded = cv2.imencode(".jpg", crop, options)[1].tobytes()
+    return {"image": encoded, "aus": aus, "identity": label.identity, "session": label.session, "split": label.split}
+
+
+def _join(plan: Plan, parts: Path, count: int, folder: Path) -> DatasetInfo:
+    """Join the parts into shards and write ``dataset.json``.
+
+    Raises:
+        DatasetError: no photo gave a face.
+    """
+    splits = [entry["row"]["split"] for entry in _entries(parts, count) if entry["row"] is not None]
+    skipped = tuple(
+        {"path": entry["name"], "reason": entry["reason"]} for entry in _entries(parts, count) if entry["row"] is None
+    )
+    if not splits:
+        raise DatasetError(f"{plan.root}: no usable face in {len(skipped)} photos ({skipped[0]['path']}: {skipped[0]['reason']})")
+    counts = {split: splits.count(split) for split in SPLITS if split in splits}
+    for split, faces in counts.items():
+        write_shards(folder, split, _rows(plan, parts, count, split), faces, plan.aus)
+    info = DatasetInfo(plan.aus, plan.annotator, plan.size, plan.template, counts, skipped)
+    info.write(folder)
+    return info
+
+
+def _entries(parts: Path, count: int) -> Iterator[dict[str, Any]]:
+    parquet = require("pyarrow.parquet", "train")
+    for number in range(count):
+        yield from parquet.read_table(_part(parts, number)).to_pylist()
+
+
+def _rows(plan: Plan, parts: Path, count: int, split: str) -> Iterator[dict[str, Any]]:
+    for entry in _entries(parts, count):
+        row = entry["row"]
+        if row is not None and row["split"] == split:
+            yield {
+                "image": {"bytes": row["image"], "path": entry["name"]},
+                **dict(zip(plan.aus, row["aus"], strict=True)),
+                "source": entry["name"],
+                "identity": row["identity"],
+                "session": row["session"],
+            }

@@ -1,0 +1,182 @@
+"""Where a face lies in a photo, how it is cut out upright, and how the edited crop goes back.
+
+The crop template fixes where the eyes are, so that networks always see faces in the same place (size 1 is the side)::
+
+      0 ┌──────────────────────────────┐
+        │                              │
+        │         L ─ ─ 0.37 ─ ─ R     │  0.35   the eyes' centres: level, 0.37 apart, midpoint at x = 0.5
+        │                              │
+        │             nose             │
+        │             mouth            │
+        │                              │          room for the chin of an open mouth
+      1 └──────────────────────────────┘
+
+A similarity (rotation, one scale, shift) takes the photo's two eye centres onto L and R. It is kept as the 2x3 matrix
+``crop_from_photo`` in pixel coordinates where the *centre* of the first pixel is (0, 0), as OpenCV warps::
+
+    photo ── crop_from_photo ──▶ crop ── networks ──▶ color, attention ── photo_from_crop ──▶ photo
+
+                                  photo                       the way back touches only the pixels whose centre
+                          ┌───────────────────┐               falls inside the tilted square; each takes
+                          │      ╱╲           │               A * photo + (1 - A) * C   (Eq. 1)
+                          │     ╱  ╲ crop     │               with A and C interpolated at the photo's resolution.
+                          │     ╲  ╱          │               A is led to 1 over the crop's border, so the square
+                          │      ╲╱           │               cannot be seen, and where A is 1 the photo's own
+                          └───────────────────┘               bytes stay.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+#: The share of the crop's side over which attention is led to 1 at its border when the crop goes back.
+BORDER = 0.06
+
+Transform = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CropTemplate:
+    """Where the eyes lie in the square crop; it belongs to the weights and travels in their config.
+
+    Attributes:
+        eye_height: of the eyes' centres from the top, as a share of the side.
+        eye_distance: between the eyes' centres, as a share of the side.
+    """
+
+    eye_height: float = 0.35
+    eye_distance: float = 0.37
+
+    def eyes(self, size: int) -> NDArray[np.float64]:
+        """Return the eyes' centres, picture's left first, in pixels of a crop of ``size``: (2, 2)."""
+        half = self.eye_distance / 2
+        return np.array([[0.5 - half, self.eye_height], [0.5 + half, self.eye_height]]) * size - 0.5
+
+
+def crop_from_photo(eyes: NDArray[np.floating], size: int, template: CropTemplate) -> Transform:
+    """Return the similarity that takes the eyes' centres onto the template's, (2, 3).
+
+    Args:
+        eyes: (2, 2) x and y in pixels of the photo, the eye on the picture's left first.
+        size: side of the crop in pixels.
+        template: where the eyes belong.
+    """
+    left, right = template.eyes(size)
+    return similarity(eyes[0], eyes[1], left, right)
+
+
+def similarity(
+    from_a: NDArray[np.floating],
+    from_b: NDArray[np.floating],
+    to_a: NDArray[np.floating],
+    to_b: NDArray[np.floating],
+) -> Transform:
+    """Return the rotation, scale and shift that takes two points onto two others, (2, 3)."""
+    source = complex(*(from_b - from_a))
+    target = complex(*(to_b - to_a))
+    if abs(source) < 1e-6:
+        raise ValueError("the two points coincide")
+    turn = target / source
+    linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
+    return np.hstack([linear, (np.asarray(to_a) - linear @ np.asarray(from_a))[:, None]])
+
+
+def invert(transform: Transform) -> Transform:
+    """Return the inverse of a 2x3 transform."""
+    return np.asarray(cv2.invertAffineTransform(transform), np.float64)
+
+
+def apply(transform: Transform, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Map points (..., 2) by a 2x3 transform."""
+    return np.asarray(points @ transform[:, :2].T + transform[:, 2], np.float64)
+
+
+def cut(image: NDArray[np.uint8], transform: Transform, size: int) -> NDArray[np.uint8]:
+    """Cut the crop out of an image (RGB uint8): (size, size, 3); beyond the image's edge its last pixels go on.
+
+    Where the photo is finer than the crop it is first averaged down, so that the crop has no aliasing.
+    """
+    scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+    factor = int(1 / scale) if scale < 0.5 else 1
+    if factor > 1:
+        image, transform = _shrunk(image, transform, size, factor)
+    return np.asarray(
+        cv2.warpAffine(image, transform, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+
+
+def _shrunk(
+    image: NDArray[np.uint8], transform: Transform, size: int, factor: int
+) -> tuple[NDArray[np.uint8], Transform]:
+    """Average the part of the image under the crop over ``factor`` x ``factor`` pixels; return it with its transform."""
+    x0, y0, x1, y1 = bounds(transform, size, image.shape[:2], margin=2 * factor)
+    if x1 - x0 < factor or y1 - y0 < factor:
+        return image, transform
+    width, height = (x1 - x0) // factor, (y1 - y0) // factor
+    part = image[y0 : y0 + height * factor, x0 : x0 + width * factor]
+    small = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+    shift = np.array([x0, y0]) + (factor - 1) / 2
+    linear = transform[:, :2] * factor
+    return np.asarray(small, np.uint8), np.hstack([linear, (transform[:, :2] @ shift + transform[:, 2])[:, None]])
+
+
+def bounds(transform: Transform, size: int, shape: tuple[int, int], margin: int = 0) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the smallest upright rectangle of the photo that holds the crop, clipped to ``shape``."""
+    corners = np.array([[-0.5, -0.5], [size - 0.5, -0.5], [size - 0.5, size - 0.5], [-0.5, size - 0.5]])
+    placed = apply(invert(transform), corners)
+    low = np.floor(placed.min(axis=0)).astype(int) - margin
+    high = np.ceil(placed.max(axis=0)).astype(int) + 1 + margin
+    height, width = shape
+    x0, y0 = max(0, int(low[0])), max(0, int(low[1]))
+    return x0, y0, max(x0, min(width, int(high[0]))), max(y0, min(height, int(high[1])))
+
+
+def paste_back(
+    image: NDArray[np.uint8],
+    color: NDArray[np.float32],
+    attention: NDArray[np.float32],
+    transform: Transform,
+) -> NDArray[np.uint8]:
+    """Blend an edited crop into the photo at the photo's own resolution (Eq. 1); see the drawing above.
+
+    Args:
+        image: the photo, RGB uint8, (H, W, 3); not changed.
+        color: C of the crop, RGB in [-1, 1], (S, S, 3).
+        attention: A of the crop in [0, 1], (S, S); 1 keeps the photo.
+        transform: ``crop_from_photo`` of that crop.
+
+    Returns:
+        A new image. Pixels outside the crop, and those where A is 1, keep the photo's bytes.
+    """
+    size = attention.shape[0]
+    x0, y0, x1, y1 = bounds(transform, size, image.shape[:2])
+    result = image.copy()
+    if x1 <= x0 or y1 <= y0:
+        return result
+    local = transform.copy()
+    local[:, 2] += transform[:, :2] @ np.array([x0, y0])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # the matrix maps the photo's pixels to the crop's
+    area = (x1 - x0, y1 - y0)
+    change = np.asarray((1.0 - attention) * border_window(size), np.float32)
+    painted = np.dstack([color, change]).astype(np.float32)
+    warped = cv2.warpAffine(painted, local, area, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    weight = warped[:, :, 3:]
+    inside = cv2.warpAffine(
+        np.ones((size, size), np.float32), local, area, flags=flags, borderMode=cv2.BORDER_CONSTANT
+    )[:, :, None]
+    paint = (warped[:, :, :3] / np.maximum(inside, 1e-3) + 1.0) * 127.5
+    part = image[y0:y1, x0:x1]
+    mixed = weight * paint + (1.0 - weight) * part
+    blended = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+    result[y0:y1, x0:x1] = np.where(weight > 0.0, blended, part)
+    return result
+
+
+def border_window(size: int, border: float = BORDER) -> NDArray[np.float32]:
+    """Return 1 inside and a smooth fall to 0 over the outer ``border`` share of the side, (size, size)."""
+    distance = (np.minimum(np.arange(size), np.arange(size)[::-1]) + 0.5) / (border * size)
+    ramp = np.clip(distance, 0.0, 1.0)
+    ramp = ramp * ramp * (3.0 - 2.0 * ramp)
+    return np.outer(ramp, ramp).astype(np.float32)

@@ -1,0 +1,116 @@
+"""From a photo to its faces: detection, landmarks, alignment and AU intensities in one call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganimation.faces import crop
+from ganimation.faces.annotator import APPEARANCE_SIDE, APPEARANCE_TEMPLATE, Annotator
+from ganimation.faces.crop import CropTemplate, Transform
+from ganimation.faces.detector import Detection, FaceDetector
+from ganimation.faces.landmarks import (
+    SIDE,
+    FaceLandmarker,
+    Landmarks,
+    cut_region,
+    eye_centres,
+    region_from_points,
+)
+
+#: Presence below which the landmarker says there is no usable face.
+MIN_PRESENCE = 0.5
+
+_BATCH = 8  # faces a landmarker call; bounds the memory that a crowd takes
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a photo.
+
+    Attributes:
+        box: x, y, width, height in pixels of the photo.
+        score: the detector's confidence in [0, 1].
+        points: (478, 2) landmarks in pixels of the photo.
+        eyes: (2, 2) centres of the eyes, the one on the picture's left first.
+        aus: AU intensity by code, in [0, 1].
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    points: NDArray[np.float64]
+    eyes: NDArray[np.float64]
+    aus: dict[str, float]
+
+    def crop_from_photo(self, size: int, template: CropTemplate) -> Transform:
+        """Return the similarity that cuts this face out, see :mod:`ganimation.faces.crop`."""
+        return crop.crop_from_photo(self.eyes, size, template)
+
+
+class FaceReader:
+    """Find and measure faces; safe to share between threads.
+
+    Args:
+        threads: of the landmarker's ONNX Runtime session; 0 lets it choose.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        self._detector = FaceDetector()
+        self._landmarker = FaceLandmarker(threads)
+        self._annotator = Annotator()
+
+    def read(self, image: NDArray[np.uint8]) -> list[Face]:
+        """Return every usable face of an image (RGB uint8, (H, W, 3)), the largest first."""
+        detections = self._detector.detect(image)
+        faces: list[Face] = []
+        for start in range(0, len(detections), _BATCH):
+            faces += self._measure(image, detections[start : start + _BATCH])
+        return faces
+
+    def _measure(self, image: NDArray[np.uint8], detections: Sequence[Detection]) -> list[Face]:
+        regions = [region_from_points(found.points) for found in detections]
+        looks = self._landmarker(both_ways(np.stack([cut_region(image, region) for region in regions])))
+        count = len(detections)
+        present = [i for i in range(count) if min(looks.presence[[i, count + i]]) >= MIN_PRESENCE]
+        if not present:
+            return []
+        placed = [place(looks, i, regions[i]) for i in present]
+        appearances = np.stack([appearance(image, eyes) for _, eyes in placed])
+        rows = present + [count + i for i in present]
+        kept = Landmarks(looks.points[rows], looks.presence[rows], looks.blendshapes[rows])
+        intensities = self._annotator(kept, appearances)
+        return [
+            Face(
+                detections[i].box,
+                detections[i].score,
+                points,
+                eyes,
+                {code: float(value) for code, value in zip(self._annotator.aus, values, strict=True)},
+            )
+            for i, (points, eyes), values in zip(present, placed, intensities, strict=True)
+        ]
+
+
+def both_ways(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return N crops followed by their mirror images, (2N, H, W, 3)."""
+    return np.concatenate([crops, crops[:, :, ::-1]])
+
+
+def place(looks: Landmarks, index: int, region: Transform) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return landmarks (478, 2) and eye centres (2, 2) of one face in pixels of the photo.
+
+    The eye centres are the mean of what the crop and its mirror image say.
+    """
+    photo_from_region = crop.invert(region)
+    points = looks.points[index, :, :2].astype(np.float64)
+    mirrored = eye_centres(looks.points[len(looks.points) // 2 + index])
+    mirrored = np.stack([SIDE - 1 - mirrored[::-1, 0], mirrored[::-1, 1]], axis=1)
+    eyes = (eye_centres(points) + mirrored) / 2
+    return crop.apply(photo_from_region, points), crop.apply(photo_from_region, eyes)
+
+
+def appearance(image: NDArray[np.uint8], eyes: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return the crop whose gradients the annotator reads, (128, 128, 3)."""
+    transform = crop.crop_from_photo(eyes, APPEARANCE_SIDE, APPEARANCE_TEMPLATE)
+    return crop.cut(image, transform, APPEARANCE_SIDE)

@@ -1,0 +1,305 @@
+"""Read and write photographs without losing what an edit does not touch.
+
+A :class:`Photo` carries what a picture file holds beside its 8-bit colours: alpha, 16-bit samples, greyness, the colour
+profile and EXIF. Edits see upright RGB uint8 only; :func:`write_image` puts the rest back.
+"""
+
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from ganimation.errors import MediaError
+
+#: Pictures with more pixels than this are refused unless the caller raises the limit.
+MAX_PIXELS = 100_000_000
+
+#: What a folder of photos is searched for.
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif"})
+
+_WRITERS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+_HOLDS_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
+_EXIF_ORIENTATION = 0x0112
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture as edits see it, with everything needed to write it back.
+
+    Attributes:
+        pixels: upright RGB, uint8, (H, W, 3).
+        alpha: (H, W), uint8 or, beside ``deep``, uint16; ``None`` where the file has none.
+        deep: the 16-bit samples behind ``pixels``, (H, W, 3) uint16; ``None`` for 8-bit files.
+        grey: the file holds one channel; it is written with one again.
+        icc_profile: the embedded colour profile of ``pixels``, which are never converted to another space.
+        exif: the EXIF block with its orientation reset, since ``pixels`` are upright.
+        source: the file it was read from.
+        unchanged: ``pixels`` are what ``source`` decodes to.
+    """
+
+    pixels: Pixels
+    alpha: NDArray[np.uint8] | NDArray[np.uint16] | None = None
+    deep: NDArray[np.uint16] | None = None
+    grey: bool = False
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    source: Path | None = None
+    unchanged: bool = False
+
+    def with_pixels(self, pixels: Pixels) -> "Photo":
+        """Return this photo with other colours, RGB uint8 of the same size; what did not change keeps its 16 bits."""
+        if pixels.shape != self.pixels.shape or pixels.dtype != np.uint8:
+            raise ValueError(f"expected {self.pixels.shape} uint8, got {pixels.shape} {pixels.dtype}")
+        if np.array_equal(pixels, self.pixels):
+            return self
+        if self.grey:
+            pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
+        deep = self.deep
+        if deep is not None:
+            change = (pixels.astype(np.int32) - self.pixels) * 257
+            deep = np.clip(deep + change, 0, 65535).astype(np.uint16)
+        return replace(self, pixels=pixels, deep=deep, unchanged=False)
+
+
+def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read a photograph: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC; grey, palette, alpha, 16-bit and CMYK too.
+
+    Args:
+        path: the file.
+        max_pixels: width times height above which the picture is refused before it is decoded.
+
+    Raises:
+        MediaError: no such file, not a picture, damaged or cut short, too large, or smaller than 2x2.
+    """
+    path = Path(path)
+    _register_heif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of what is an error or harmless here: size, odd EXIF
+            with Image.open(path) as image:
+                _check_size(path, image.size, max_pixels)
+                return _decode(path, image)
+    except FileNotFoundError:
+        raise MediaError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise MediaError(f"{path}: a folder, not a picture") from None
+    except UnidentifiedImageError:
+        raise MediaError(f"{path}: not a picture in a format that can be read (JPEG, PNG, WebP, TIFF, HEIC)") from None
+    except Image.DecompressionBombError:
+        raise MediaError(f"{path}: more than {max_pixels / 1e6:g} megapixels; --max-megapixels raises the limit") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise MediaError(f"{path}: damaged, cut short or unreadable ({error})") from error
+
+
+def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise MediaError(
+            f"{path}: {width}x{height} is {width * height / 1e6:.0f} megapixels, the limit is {max_pixels / 1e6:g}; "
+            "--max-megapixels raises it"
+        )
+    if min(size) < 2:
+        raise MediaError(f"{path}: {width}x{height} is too small to hold a face; the least is 2x2")
+
+
+def _register_heif() -> None:
+    import pi_heif
+
+    pi_heif.register_heif_opener(thumbnails=False)
+    Image.MAX_IMAGE_PIXELS = None  # our own limit is checked from the header, with a better message
+
+
+def _decode(path: Path, image: Image.Image) -> Photo:
+    icc_profile = image.info.get("icc_profile")
+    exif = image.getexif()
+    orientation = exif.pop(_EXIF_ORIENTATION, 1)
+    exif_bytes = exif.tobytes() if len(exif) else None
+    wide = _decode_16_bit(path, image, orientation)
+    if wide is not None:
+        deep, alpha = wide
+        pixels = (deep >> 8).astype(np.uint8)
+        grey = image.mode.startswith("I")
+        return Photo(pixels, alpha, deep, grey, icc_profile, exif_bytes, path, unchanged=True)
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode == "CMYK":
+        upright, icc_profile = _from_cmyk(upright, icc_profile)
+    alpha = None
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+        alpha = np.asarray(upright.getchannel("A"))
+    grey = upright.mode in ("L", "LA", "1")
+    pixels = np.array(upright.convert("RGB"))
+    return Photo(pixels, alpha, None, grey, icc_profile, exif_bytes, path, unchanged=True)
+
+
+def _decode_16_bit(
+    path: Path, image: Image.Image, orientation: int
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None] | None:
+    """Decode 16-bit PNG and TIFF through OpenCV, because Pillow cuts their colours to 8 bits; ``None`` if it is not one."""
+    if image.format not in ("PNG", "TIFF") or orientation != 1:
+        return None
+    if not (image.mode.startswith("I") or _bits(image) == 16):
+        return None
+    samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None:
+        raise MediaError(f"{path}: damaged, cut short or unreadable")
+    if samples.dtype != np.uint16:
+        return None
+    if samples.ndim == 2:
+        samples = np.repeat(samples[:, :, None], 3, axis=2)
+    alpha = np.ascontiguousarray(samples[:, :, 3]) if samples.shape[2] == 4 else None
+    return np.ascontiguousarray(samples[:, :, 2::-1]).astype(np.uint16), alpha
+
+
+def _bits(image: Image.Image) -> int:
+    """Return the file's bits a sample, which Pillow's ``mode`` hides for colour pictures."""
+    tile = image.tile[0] if image.tile else None
+    if image.format == "PNG" and tile is not None and isinstance(tile[3], str):
+        return 16 if tile[3].endswith(";16B") else 8
+    tags = getattr(image, "tag_v2", None)
+    return int(max(tags.get(258, (8,)))) if tags is not None else 8
+
+
+def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
+    """Convert print colours to sRGB, by the file's own profile if it has a usable one; RGB has no use for that profile."""
+    if profile is not None:
+        srgb = ImageCms.createProfile("sRGB")
+        try:
+            converted = ImageCms.profileToProfile(
+                image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb, outputMode="RGB"
+            )
+        except ImageCms.PyCMSError:
+            converted = None
+        if converted is not None:
+            return converted, ImageCms.ImageCmsProfile(srgb).tobytes()
+    return image.convert("RGB"), None
+
+
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """Return ``path`` if a picture can be written there, before any work is done for it.
+
+    Raises:
+        MediaError: a format that is not written, or a folder that is missing or read-only.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _WRITERS:
+        raise MediaError(f"{path}: cannot write {path.suffix or 'a file without ending'}; use one of {_names(_WRITERS)}")
+    check_folder(path)
+    return path
+
+
+def check_folder(path: Path) -> None:
+    """Check that a file can be created at ``path``.
+
+    Raises:
+        MediaError: its folder is missing or read-only, or it is a folder itself.
+    """
+    if path.is_dir():
+        raise MediaError(f"{path}: a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise MediaError(f"{path.parent}: no such folder to write {path.name} to")
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise MediaError(f"{path}: not writable; choose another place with -o")
+
+
+def _names(suffixes: dict[str, str]) -> str:
+    return " ".join(sorted(suffixes))
+
+
+def write_image(photo: Photo, path: str | os.PathLike[str]) -> None:
+    """Write a photo with its size, colour profile, EXIF, alpha and depth; whole or not at all.
+
+    A photo that no edit changed is copied byte for byte if the format stays the same. JPEG is written at quality 95
+    without chroma subsampling.
+
+    Raises:
+        MediaError: the place or the format cannot hold it.
+    """
+    path = check_writable(path)
+    format_ = _WRITERS[path.suffix.lower()]
+    if photo.unchanged and photo.source is not None and _WRITERS.get(photo.source.suffix.lower()) == format_:
+        content = photo.source.read_bytes()
+        with atomic(path) as temporary:
+            temporary.write_bytes(content)
+        return
+    if photo.alpha is not None and format_ not in _HOLDS_ALPHA:
+        raise MediaError(f"{path}: JPEG cannot hold this picture's transparency; write .png, .webp or .tif")
+    with atomic(path) as temporary:
+        if photo.deep is not None and format_ in ("PNG", "TIFF"):
+            _write_16_bit(photo, temporary, path.suffix.lower())
+        else:
+            _write_8_bit(photo, temporary, format_)
+
+
+def _write_8_bit(photo: Photo, path: Path, format_: str) -> None:
+    image = Image.fromarray(photo.pixels)
+    if photo.grey:
+        image = image.convert("L")
+    if photo.alpha is not None:
+        alpha = photo.alpha if photo.alpha.dtype == np.uint8 else (photo.alpha >> 8).astype(np.uint8)
+        image.putalpha(Image.fromarray(alpha))
+    options: dict[str, object] = {"icc_profile": photo.icc_profile} if photo.icc_profile else {}
+    if photo.exif:
+        options["exif"] = photo.exif
+    if format_ == "JPEG":
+        options |= {"quality": 95, "subsampling": 0}
+    elif format_ == "WEBP":
+        options |= {"lossless": True}
+    elif format_ == "TIFF":
+        options |= {"compression": "tiff_deflate"}
+    image.save(path, format=format_, **options)
+
+
+def _write_16_bit(photo: Photo, path: Path, suffix: str) -> None:
+    assert photo.deep is not None
+    samples = photo.deep[:, :, :1] if photo.grey and photo.alpha is None else photo.deep[:, :, ::-1]
+    if photo.alpha is not None:
+        samples = np.dstack([samples, photo.alpha])
+    metadata_types, metadata = [], []
+    if photo.icc_profile:
+        metadata_types.append(cv2.IMAGE_METADATA_ICCP)
+        metadata.append(np.frombuffer(photo.icc_profile, np.uint8))
+    if photo.exif:
+        metadata_types.append(cv2.IMAGE_METADATA_EXIF)
+        metadata.append(np.frombuffer(photo.exif.removeprefix(b"Exif\0\0"), np.uint8))
+    done, encoded = cv2.imencodeWithMetadata(suffix, samples, metadata_types, metadata)
+    if not done:
+        raise MediaError(f"{path}: the picture could not be encoded as {suffix}")
+    path.write_bytes(encoded.tobytes())
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends well, and vanishes if it does not.
+
+    Raises:
+        MediaError: the file system refuses (read-only, full).
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be written ({error.strerror}); choose another place with -o") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)

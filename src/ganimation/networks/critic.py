@@ -1,0 +1,39 @@
+"""The critic D: patch realism D_I and AU regression D_y of an image (Sec. 4.1)."""
+
+from torch import Tensor, nn
+
+
+class Critic(nn.Module):
+    """Realism of each patch, and the AU intensities of the whole face.
+
+    No normalisation layers, because the gradient penalty is each image's own (Sec. 5).
+
+    Args:
+        num_aus: how many AUs to regress.
+        size: side of the images in pixels, a multiple of ``2 ** layers``; the AU head is a convolution as large as the
+            last map, so the weights belong to one size.
+        width: channels of the first layer, doubled by each further one. The paper's network: 64.
+        layers: stride-2 convolutions. The paper's network: 6, hence maps of H/64 x W/64.
+        cap: most channels a layer may have. The paper's network: 2048, reached by doubling alone.
+    """
+
+    def __init__(self, num_aus: int, size: int, width: int = 64, layers: int = 6, cap: int = 2048) -> None:
+        super().__init__()
+        if size % 2**layers:
+            raise ValueError(f"size {size} is not a multiple of {2**layers}, which {layers} halvings need")
+        channels = [3, *(min(cap, width * 2**layer) for layer in range(layers))]
+        self.body = nn.Sequential()
+        for before, after in zip(channels, channels[1:], strict=False):
+            self.body.append(nn.Conv2d(before, after, 4, 2, 1))
+            self.body.append(nn.LeakyReLU(0.01, inplace=True))
+        self.realism = nn.Conv2d(channels[-1], 1, 3, padding=1, bias=False)
+        self.aus = nn.Conv2d(channels[-1], num_aus, size // 2**layers, bias=False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return realism (N, H / 2**layers, W / 2**layers), unbounded, and AUs (N, num_aus).
+
+        Args:
+            image: (N, 3, size, size) RGB in [-1, 1].
+        """
+        features = self.body(image)
+        return self.realism(features)[:, 0], self.aus(features)[:, :, 0, 0]

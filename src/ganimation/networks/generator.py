@@ -1,0 +1,84 @@
+"""The generator G: a photo and a condition give a colour image and an attention mask (Sec. 4.1 and 5, Fig. 3)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Upsample = Literal["transposed", "resize"]
+
+
+def _norm(channels: int) -> nn.Module:
+    return nn.InstanceNorm2d(channels, affine=True)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions whose result is added to the input; no activation after the sum (Johnson et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            _norm(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            _norm(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` plus its residual, same shape."""
+        return x + self.main(x)
+
+
+def _up(channels_in: int, channels_out: int, upsample: Upsample) -> list[nn.Module]:
+    if upsample == "transposed":
+        double: list[nn.Module] = [nn.ConvTranspose2d(channels_in, channels_out, 4, 2, 1, bias=False)]
+    else:
+        double = [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)]
+    return [*double, _norm(channels_out), nn.ReLU(inplace=True)]
+
+
+class Generator(nn.Module):
+    """Colour and attention from a photo and a condition.
+
+    Fully convolutional: any height and width that are multiples of 4. Instance normalisation, zero padding (constant
+    condition maps would be lost to the normalisation under reflection), no biases but the norms' own.
+
+    Args:
+        num_aus: length of the condition.
+        width: channels of the first layer; the residual blocks have four times as many. The paper's network: 64.
+        blocks: residual blocks. The paper's network: 6.
+        upsample: ``transposed`` convolutions as in the paper's network, or nearest ``resize`` and 3x3 convolution, which
+            cannot draw checkerboards (Odena et al. 2016).
+    """
+
+    def __init__(self, num_aus: int, width: int = 64, blocks: int = 6, upsample: Upsample = "transposed") -> None:
+        super().__init__()
+        self.num_aus = num_aus
+        layers: list[nn.Module] = [nn.Conv2d(3 + num_aus, width, 7, padding=3, bias=False), _norm(width), nn.ReLU(True)]
+        for channels in (width, 2 * width):
+            layers += [nn.Conv2d(channels, 2 * channels, 4, 2, 1, bias=False), _norm(2 * channels), nn.ReLU(True)]
+        layers += [ResidualBlock(4 * width) for _ in range(blocks)]
+        layers += [*_up(4 * width, 2 * width, upsample), *_up(2 * width, width, upsample)]
+        self.body = nn.Sequential(*layers)
+        self.color = nn.Conv2d(width, 3, 7, padding=3, bias=False)
+        self.attention = nn.Conv2d(width, 1, 7, padding=3, bias=False)
+
+    def forward(self, source: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Return C and A.
+
+        Args:
+            source: (N, 3, H, W) RGB in [-1, 1].
+            condition: (N, num_aus); target AU intensities, or their difference to the source's, as the model was trained.
+
+        Returns:
+            color (N, 3, H, W) in [-1, 1] and attention (N, 1, H, W) in [0, 1]; A = 1 keeps the source.
+        """
+        maps = condition.to(source.dtype)[:, :, None, None].expand(-1, -1, source.shape[2], source.shape[3])
+        x = self.body(torch.cat([source, maps], dim=1))
+        return torch.tanh(self.color(x)), torch.sigmoid(self.attention(x))
+
+
+def blend(source: Tensor, color: Tensor, attention: Tensor) -> Tensor:
+    """Return ``(1 - A) * C + A * source`` (Eq. 1)."""
+    return (1 - attention) * color + attention * source

@@ -1,0 +1,1 @@
+"""Learning the generator: configuration, losses, batches, the loop, checkpoints and export."""

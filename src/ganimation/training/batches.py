@@ -1,0 +1,184 @@
+"""What a step learns from. Drawn from ``(seed, step, update)`` alone, so that no state has to be saved to resume."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ganimation.data.dataset import FaceDataset
+from ganimation.errors import TrainingError
+from ganimation.training.config import Phase, TargetMix, TrainingConfig
+
+_KINDS = ("photo", "single", "blend", "same")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N photos and what is asked of each.
+
+    Attributes:
+        source: (N, 3, H, W) in [-1, 1].
+        source_aus: y_r, (N, AUs).
+        target_aus: y_g, (N, AUs).
+        truth: (N, 3, H, W), the true picture of the target where ``known``, else anything.
+        known: (N,) bool.
+        mix: (N,) in [0, 1], for the gradient penalty.
+    """
+
+    source: Tensor
+    source_aus: Tensor
+    target_aus: Tensor
+    truth: Tensor
+    known: Tensor
+    mix: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device, images in channels-last order."""
+        images = [x.to(device, memory_format=torch.channels_last) for x in (self.source, self.truth)]
+        rest = [x.to(device) for x in (self.source_aus, self.target_aus, self.known, self.mix)]
+        return Batch(images[0], rest[0], rest[1], images[1], rest[2], rest[3])
+
+
+class Batches:
+    """Draws batches from a data set.
+
+    Args:
+        dataset: the faces.
+        config: of the run.
+        rank: of this process; it loads rows ``rank``, ``rank + world``, ... of each batch.
+        world: processes in all.
+
+    Raises:
+        TrainingError: pairs are asked for and no two photos share a session, or the mix is not one.
+    """
+
+    def __init__(self, dataset: FaceDataset, config: TrainingConfig, rank: int = 0, world: int = 1) -> None:
+        self._dataset, self._config, self._rank, self._world = dataset, config, rank, world
+        order = np.argsort(dataset.sessions, kind="stable")
+        codes, starts = np.unique(dataset.sessions[order], return_index=True)
+        groups = np.split(order, starts[1:])
+        self._sessions = {int(code): rows for code, rows in zip(codes, groups, strict=True) if code >= 0 and len(rows) > 1}
+        in_pairs = np.isin(dataset.sessions, list(self._sessions))
+        if any(phase.paired for phase in config.phases) and not in_pairs.any():
+            raise TrainingError(
+                f"preset {config.preset} learns from pairs, and no two faces of the data set share a session; "
+                "prepare it with --labels naming sessions, or train with --preset official"
+            )
+        self._all_weights = _draw_weights(dataset.aus, config.balance)
+        self._pair_weights = np.where(in_pairs, self._all_weights, 0.0)
+        if in_pairs.any():
+            self._pair_weights /= self._pair_weights.sum()
+        self._top = np.quantile(dataset.aus, 0.995, axis=0)
+        shares = [getattr(config.targets, kind) for kind in _KINDS]
+        if abs(sum(shares) - 1.0) > 1e-6:
+            raise TrainingError(f"the shares of the target mix add up to {sum(shares):g}, not 1: {config.targets}")
+
+    def draw(self, step: int, update: int, phase: Phase) -> Batch:
+        """Return this process's part of the batch of one update of one step."""
+        rng = np.random.default_rng([self._config.seed, step, update])
+        size = self._config.batch
+        paired = np.arange(size) < round(phase.paired * size)
+        sources = np.where(
+            paired,
+            rng.choice(len(self._dataset), size, p=self._pair_weights if paired.any() else self._all_weights),
+            rng.choice(len(self._dataset), size, p=self._all_weights),
+        )
+        targets = np.array([self._partner(rng, row) if pair else row for row, pair in zip(sources, paired, strict=True)])
+        others = rng.choice(len(self._dataset), size, p=self._all_weights)
+        drawn, same = draw_targets(rng, self._dataset.aus[sources], self._dataset.aus[others], self._top, self._config.targets)
+        target_aus = np.where(paired[:, None], self._dataset.aus[targets], drawn)
+        flips, warps, lights = self._augmentation(rng, size)
+        mix = rng.uniform(0.0, 1.0, size).astype(np.float32)
+        mine = slice(self._rank, None, self._world)
+        images = [self._load(rows[mine], flips[mine], warps[mine], lights[mine]) for rows in (sources, targets)]
+        return Batch(
+            images[0],
+            torch.from_numpy(self._dataset.aus[sources][mine]),
+            torch.from_numpy(target_aus[mine].astype(np.float32)),
+            images[1],
+            torch.from_numpy((paired | same)[mine]),
+            torch.from_numpy(mix[mine]),
+        )
+
+    def _partner(self, rng: np.random.Generator, row: int) -> int:
+        mates = self._sessions[int(self._dataset.sessions[row])]
+        others = mates[mates != row]
+        return int(rng.choice(others))
+
+    def _augmentation(
+        self, rng: np.random.Generator, count: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+        """Draw mirroring, (turn, scale, shift x, shift y) and (gain, bias) for each row."""
+        flips = rng.random(count) < 0.5
+        reach = np.array([0.08, 0.06, 0.03, 0.03]) if self._config.augment else np.zeros(4)
+        light = np.array([0.15, 0.08]) if self._config.augment else np.zeros(2)
+        return flips, rng.uniform(-reach, reach, (count, 4)), rng.uniform(-light, light, (count, 2))
+
+    def _load(
+        self,
+        rows: NDArray[np.int64],
+        flips: NDArray[np.bool_],
+        warps: NDArray[np.float64],
+        lights: NDArray[np.float64],
+    ) -> Tensor:
+        size, stored = self._config.size, self._dataset.info.size
+        images = np.empty((len(rows), size, size, 3), np.float32)
+        for image, row, flip, warp, (gain, bias) in zip(images, rows, flips, warps, lights, strict=True):
+            face = self._dataset.image(int(row))
+            matrix = _warp(warp, size / stored, stored)
+            face = np.asarray(cv2.warpAffine(face, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101), np.uint8)
+            value = face.astype(np.float32) / 127.5 - 1.0
+            image[:] = np.clip(value * (1.0 + gain) + bias, -1.0, 1.0)
+            if flip:
+                image[:] = image[:, ::-1].copy()
+        return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def _warp(warp: NDArray[np.float64], scale: float, stored: int) -> NDArray[np.float64]:
+    """Return the 2x3 matrix from a stored face to a training image, about their centres."""
+    turn, zoom, shift_x, shift_y = warp
+    factor = scale * (1.0 + zoom)
+    linear = factor * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    size = stored * scale
+    centre = np.full(2, (size - 1) / 2) + size * np.array([shift_x, shift_y])
+    return np.hstack([linear, (centre - linear @ np.full(2, (stored - 1) / 2))[:, None]])
+
+
+def _draw_weights(aus: NDArray[np.float32], balance: float) -> NDArray[np.float64]:
+    """Return the chance of each photo: the mean of its AUs, each relative to that AU's mean, to the power ``balance``."""
+    relative = (aus / np.maximum(aus.mean(axis=0), 1e-6)).mean(axis=1).astype(np.float64)
+    weights = (relative + 1e-3) ** balance
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def draw_targets(
+    rng: np.random.Generator,
+    source: NDArray[np.float32],
+    other: NDArray[np.float32],
+    top: NDArray[np.floating],
+    mix: TargetMix,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Draw target AUs for unpaired photos.
+
+    Args:
+        source: (N, AUs) of the photos.
+        other: (N, AUs) of other photos.
+        top: (AUs,) the strongest that ``single`` may ask.
+        mix: which share of each kind.
+
+    Returns:
+        targets (N, AUs) in [0, 1], and where they are the source's own, (N,).
+    """
+    count, aus = source.shape
+    kind = rng.choice(len(_KINDS), count, p=[getattr(mix, name) for name in _KINDS])
+    noisy = np.clip(other + rng.uniform(-mix.noise, mix.noise, source.shape), 0.0, 1.0)
+    single = source.astype(np.float64).copy()
+    which = rng.integers(0, aus, count)
+    single[np.arange(count), which] = rng.uniform(0.0, top[which])
+    share = rng.random((count, 1))
+    blend = share * other + (1 - share) * source
+    targets = np.select([kind[:, None] == 0, kind[:, None] == 1, kind[:, None] == 2], [noisy, single, blend], source)
+    return targets, kind == 3

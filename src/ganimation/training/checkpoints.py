@@ -1,0 +1,56 @@
+"""Checkpoints: written whole or not at all, the newest complete one wins. Knows nothing of what is in them."""
+
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganimation.errors import TrainingError
+
+#: How many are kept; older ones are removed after a newer one is complete.
+KEEP = 2
+
+_NAME = re.compile(r"step-(\d{8})\.pt")
+
+
+def save(folder: Path, step: int, state: dict[str, Any]) -> None:
+    """Write a checkpoint under a temporary name, flush it to the disk, rename it, and remove what is too old.
+
+    Raises:
+        TrainingError: it cannot be written; older checkpoints are as they were.
+    """
+    path = folder / f"step-{step:08d}.pt"
+    temporary = path.with_suffix(".partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise TrainingError(f"{path}: cannot be written ({error}); older checkpoints are kept, run again to go on") from error
+    for _, old in _found(folder)[KEEP:]:
+        old.unlink(missing_ok=True)
+
+
+def newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """Return step and state of the newest checkpoint that can be read; damaged ones are passed over with a warning."""
+    for step, path in _found(folder):
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a truncated file raises whatever the zip or pickle reader stumbles on
+            warnings.warn(f"{path.name} is damaged and passed over ({type(error).__name__})", stacklevel=2)
+            continue
+        return step, state
+    return None
+
+
+def _found(folder: Path) -> list[tuple[int, Path]]:
+    """Return step and path of every checkpoint, newest first."""
+    matches = ((_NAME.fullmatch(path.name), path) for path in (folder.iterdir() if folder.is_dir() else ()))
+    return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)

@@ -1,0 +1,132 @@
+"""Every loss of the paper as a function; each says which equation it is.
+
+Terms are returned unweighted under the names they are logged by; the weights are the configuration's. All are means over
+the batch and do not depend on its size.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+AttentionForm = Literal["norm", "square", "mean"]
+SmoothnessForm = Literal["squared", "absolute"]
+Terms = dict[str, Tensor]
+
+
+def wasserstein(realism_real: Tensor, realism_fake: Tensor) -> Tensor:
+    """Return E[D_I(fake)] - E[D_I(real)], what the critic makes small (L_I without its penalty)."""
+    return realism_fake.mean() - realism_real.mean()
+
+
+def gradient_penalty(realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """Return E[(||grad D_I(x)||_2 - 1)^2] at points between real and fake images (L_I, last term).
+
+    Args:
+        realism: D_I, from images (N, 3, H, W) to patch realism (N, h, w); its mean over patches is D_I of an image.
+        real: (N, 3, H, W).
+        fake: (N, 3, H, W).
+        mix: (N,) in [0, 1], the share of ``real``.
+    """
+    share = mix[:, None, None, None]
+    between = (share * real + (1 - share) * fake).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(realism(between).flatten(1).mean(dim=1).sum(), between, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def adversarial(realism_fake: Tensor) -> Tensor:
+    """Return -E[D_I(fake)], what the generator makes small (L_I)."""
+    return -realism_fake.mean()
+
+
+def expression(predicted: Tensor, aus: Tensor) -> Tensor:
+    """Return the mean squared error of AU intensities over batch and AUs (Eq. 3, either of its terms)."""
+    return (predicted - aus).square().mean()
+
+
+def attention_penalty(attention: Tensor, form: AttentionForm) -> Tensor:
+    """Return what keeps A from saturating at 1 (Eq. 2, last term).
+
+    Args:
+        attention: (N, 1, H, W) in [0, 1].
+        form: ``norm``, E[||A||_2] as printed; ``square``, E[mean(A^2)], its like that does not grow with the image;
+            ``mean``, E[mean(A)], as the authors' code has it.
+    """
+    flat = attention.flatten(1)
+    if form == "norm":
+        return flat.norm(dim=1).mean()
+    return flat.square().mean() if form == "square" else flat.mean()
+
+
+def smoothness(attention: Tensor, form: SmoothnessForm) -> Tensor:
+    """Return the total variation of A, summed over pixels, averaged over the batch (Eq. 2, first term).
+
+    Args:
+        attention: (N, 1, H, W) in [0, 1].
+        form: ``squared`` differences as in the paper, or ``absolute`` ones as in the authors' code.
+    """
+    down, right = attention.diff(dim=2), attention.diff(dim=3)
+    if form == "squared":
+        total = down.square().sum() + right.square().sum()
+    else:
+        total = down.abs().sum() + right.abs().sum()
+    return total / len(attention)
+
+
+def distance(image: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean absolute difference: of the cycled image to the source (Eq. 4), or of a fake to its true picture."""
+    return (image - truth).abs().mean()
+
+
+def pair_distance(image: Tensor, truth: Tensor) -> Tensor:
+    """Return :func:`distance` at full and at quarter size, which also asks for the right large shapes."""
+    small = [torch.nn.functional.avg_pool2d(x, 4) for x in (image, truth)]
+    return distance(image, truth) + distance(small[0], small[1])
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of Eq. 5, and which reading of Eq. 2 they belong to.
+
+    Attributes:
+        gradient_penalty: lambda_gp.
+        expression: lambda_y, of the mean over AUs.
+        cycle: lambda_idt.
+        attention: lambda_A.
+        smoothness: lambda_A times lambda_TV, since Eq. 5 multiplies both.
+        pair: of the distance to the true picture, where one is known; not in the paper.
+        attention_form: see :func:`attention_penalty`.
+        smoothness_form: see :func:`smoothness`.
+    """
+
+    gradient_penalty: float = 10.0
+    expression: float = 100.0
+    cycle: float = 10.0
+    attention: float = 0.1
+    smoothness: float = 1e-4
+    pair: float = 0.0
+    attention_form: AttentionForm = "square"
+    smoothness_form: SmoothnessForm = "squared"
+
+
+def critic_loss(terms: Terms, weights: Weights) -> Tensor:
+    """Return the critic's share of Eq. 5 from its named terms."""
+    total = terms["critic/wasserstein"] + weights.expression * terms["critic/expression"]
+    if "critic/gradient_penalty" in terms:
+        total = total + weights.gradient_penalty * terms["critic/gradient_penalty"]
+    return total
+
+
+def generator_loss(terms: Terms, weights: Weights) -> Tensor:
+    """Return the generator's share of Eq. 5 from its named terms; one that is absent counts nothing."""
+    by_term = {
+        "generator/adversarial": 1.0,
+        "generator/expression": weights.expression,
+        "generator/cycle": weights.cycle,
+        "generator/attention": weights.attention,
+        "generator/smoothness": weights.smoothness,
+        "generator/pair": weights.pair,
+    }
+    return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()
