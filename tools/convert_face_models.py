@@ -79,19 +79,23 @@ def landmark_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     """Name inputs and outputs, flatten the heads, and gather the points the blendshape net reads."""
     graph = model.graph
     mesh, presence = graph.output[0].name, graph.output[1].name
-    graph.initializer.extend([
-        numpy_helper.from_array(np.array([-1, 478, 3], np.int64), "mesh_shape"),
-        numpy_helper.from_array(np.array([-1], np.int64), "flat_shape"),
-        numpy_helper.from_array(np.array(BLENDSHAPE_LANDMARKS, np.int64), "blendshape_landmarks"),
-        numpy_helper.from_array(np.array([0, 1], np.int64), "xy"),
-    ])
-    graph.node.extend([
-        helper.make_node("Reshape", [mesh, "mesh_shape"], ["landmarks"]),
-        helper.make_node("Reshape", [presence, "flat_shape"], ["presence_logit"]),
-        helper.make_node("Sigmoid", ["presence_logit"], ["presence"]),
-        helper.make_node("Gather", ["landmarks", "blendshape_landmarks"], ["subset"], axis=1),
-        helper.make_node("Gather", ["subset", "xy"], ["points"], axis=2),
-    ])
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array([-1, 478, 3], np.int64), "mesh_shape"),
+            numpy_helper.from_array(np.array([-1], np.int64), "flat_shape"),
+            numpy_helper.from_array(np.array(BLENDSHAPE_LANDMARKS, np.int64), "blendshape_landmarks"),
+            numpy_helper.from_array(np.array([0, 1], np.int64), "xy"),
+        ]
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Reshape", [mesh, "mesh_shape"], ["landmarks"]),
+            helper.make_node("Reshape", [presence, "flat_shape"], ["presence_logit"]),
+            helper.make_node("Sigmoid", ["presence_logit"], ["presence"]),
+            helper.make_node("Gather", ["landmarks", "blendshape_landmarks"], ["subset"], axis=1),
+            helper.make_node("Gather", ["subset", "xy"], ["points"], axis=2),
+        ]
+    )
     outputs = {"landmarks": ["N", 478, 3], "presence": ["N"], "points": ["N", 146, 2]}
     del graph.output[:]
     for name, shape in outputs.items():
@@ -123,10 +127,12 @@ def blendshape_graph(model: onnx.ModelProto) -> onnx.ModelProto:
         helper.make_node("Add", ["no_token", extra_token], ["extra_token"]),
     ]
     axis = helper.get_node_attr_value(joined, "axis")
-    graph.initializer.extend([
-        numpy_helper.from_array(np.array([axis], np.int64), "token_axis"),
-        numpy_helper.from_array(np.float32(0.0), "token_zero"),
-    ])
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array([axis], np.int64), "token_axis"),
+            numpy_helper.from_array(np.float32(0.0), "token_zero"),
+        ]
+    )
     joined.input[list(joined.input).index(extra_token)] = "extra_token"
     for offset, node in enumerate(zeros):
         graph.node.insert(index + offset, node)

@@ -58,7 +58,9 @@ def look_at(files: list[str], photos: Path) -> tuple[Landmarks, NDArray[np.uint8
         look = landmarker(both_ways(cut_region(image, region)[None]))
         looks.append(look)
         crops.append(appearance(image, place(look, 0, region)[1]))
-    joined = [np.stack([getattr(look, name) for look in looks], axis=1) for name in ("points", "presence", "blendshapes")]
+    joined = [
+        np.stack([getattr(look, name) for look in looks], axis=1) for name in ("points", "presence", "blendshapes")
+    ]
     return Landmarks(*(value.reshape(-1, *value.shape[2:]) for value in joined)), np.stack(crops)
 
 
@@ -139,7 +141,10 @@ def blink_scale(scores: Array, closed: Array, codes: Array) -> tuple[float, floa
 
 def write_table(full: list[tuple[float, float]], landmarks: list[tuple[float, float]], codes: Array) -> str:
     """Return the table and put it between its marks in docs/results.md."""
-    lines = ["| AU | photos that show it | ICC(3,1) | PCC | ICC, landmarks alone | PCC, landmarks alone |", "|---|--:|--:|--:|--:|--:|"]
+    lines = [
+        "| AU | photos that show it | ICC(3,1) | PCC | ICC, landmarks alone | PCC, landmarks alone |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
     for code, column, a, b in zip(CODED, codes.T, full, landmarks, strict=True):
         lines.append(f"| {code} | {int((column > 0).sum())} | {a[0]:.2f} | {a[1]:.2f} | {b[0]:.2f} | {b[1]:.2f} |")
     means = [np.mean(column) for column in (*zip(*full, strict=True), *zip(*landmarks, strict=True))]
@@ -165,7 +170,9 @@ def main() -> None:
     inputs = features(looks, crops, mean_face)
     full = agreement(cross_validate(inputs, codes, people, FULL), codes)
     landmarks = agreement(cross_validate(inputs, codes, people, LANDMARKS), codes)
-    print(f"{len(files)} photos of {len(set(people))} people, {FOLDS} folds by person\n{write_table(full, landmarks, codes)}")
+    print(
+        f"{len(files)} photos of {len(set(people))} people, {FOLDS} folds by person\n{write_table(full, landmarks, codes)}"
+    )
     weights, bias = fit(inputs, codes, FULL)
     blink = blink_scale(blink_score(looks), closed, codes)
     print(f"eyeBlink score of open eyes {blink[0]:.3f}, of closed ones {blink[1]:.3f}")

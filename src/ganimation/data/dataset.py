@@ -131,7 +131,9 @@ class FaceDataset:
         self.sessions = _codes([name for table in tables for name in table["session"].to_pylist()])
         self.identities = _codes([name for table in tables for name in table["identity"].to_pylist()])
         if len(self) != self.info.counts.get(split):
-            raise DatasetError(f"{folder}: {len(self)} faces in {split}, dataset.json says {self.info.counts.get(split)}")
+            raise DatasetError(
+                f"{folder}: {len(self)} faces in {split}, dataset.json says {self.info.counts.get(split)}"
+            )
         groups = [file.metadata.row_group(g).num_rows for file in self._files for g in range(file.num_row_groups)]
         self._starts = np.concatenate([[0], np.cumsum(groups)]).tolist()
         self._groups = [(file, g) for file in self._files for g in range(file.num_row_groups)]

@@ -32,7 +32,9 @@ def read_labels(path: Path) -> dict[str, PhotoLabel]:
         raise DatasetError(f"{path}: no rows")
     known = {"identity", "session", "split"} & set(rows[0])
     if "file" not in rows[0] or not known:
-        raise DatasetError(f"{path}: expected the columns file and identity, session or split; found {', '.join(rows[0])}")
+        raise DatasetError(
+            f"{path}: expected the columns file and identity, session or split; found {', '.join(rows[0])}"
+        )
     labels: dict[str, PhotoLabel] = {}
     for line, row in enumerate(rows, start=2):
         split = row.get("split") or "train"
@@ -59,7 +61,9 @@ def read_openface(path: Path) -> dict[str, tuple[float, ...]]:
         DatasetError: cannot be read, lacks one of the 17 columns, or has a value outside [0, 5].
     """
     if path.is_dir():
-        tables = {file.relative_to(path).with_suffix("").as_posix(): _read(file) for file in sorted(path.rglob("*.csv"))}
+        tables = {
+            file.relative_to(path).with_suffix("").as_posix(): _read(file) for file in sorted(path.rglob("*.csv"))
+        }
         if not tables:
             raise DatasetError(f"{path}: no CSV files in this folder")
         return {name: _openface_row(path / f"{name}.csv", rows) for name, rows in tables.items() if rows}

@@ -95,7 +95,9 @@ def _known(names: list[str], labels: Path | None, openface: Path | None) -> dict
     """Return what the CSVs say of each photo."""
     known = read_labels(labels) if labels else {}
     if labels and not known.keys() & set(names):
-        raise DatasetError(f"{labels}: names none of the photos; 'file' is relative to the photos' folder, like {names[0]}")
+        raise DatasetError(
+            f"{labels}: names none of the photos; 'file' is relative to the photos' folder, like {names[0]}"
+        )
     if openface is None:
         return known
     measured = read_openface(openface)
@@ -125,7 +127,9 @@ def _open_folder(folder: Path, fingerprint: str) -> Path | None:
     parts, mark = folder / ".parts", folder / ".fingerprint"
     if mark.exists():
         if mark.read_text(encoding="utf-8") != fingerprint:
-            raise DatasetError(f"{folder}: holds a data set of other photos or settings; name another folder or remove it")
+            raise DatasetError(
+                f"{folder}: holds a data set of other photos or settings; name another folder or remove it"
+            )
         if (folder / "dataset.json").exists():
             return None
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -186,8 +190,16 @@ def _make_part(plan: Plan, names: list[str], known: dict[str, PhotoLabel], path:
     rows = []
     for name in names:
         row = _row(plan, name, known.get(name, PhotoLabel()))
-        rows.append({"row": None, "name": name, "reason": row} if isinstance(row, str) else {"row": row, "name": name, "reason": None})
-    fields = [("image", pa.binary()), ("aus", pa.list_(pa.float32())), *((key, pa.string()) for key in ("identity", "session", "split"))]
+        rows.append(
+            {"row": None, "name": name, "reason": row}
+            if isinstance(row, str)
+            else {"row": row, "name": name, "reason": None}
+        )
+    fields = [
+        ("image", pa.binary()),
+        ("aus", pa.list_(pa.float32())),
+        *((key, pa.string()) for key in ("identity", "session", "split")),
+    ]
     part = pa.schema([("row", pa.struct(fields)), ("name", pa.string()), ("reason", pa.string())])
     with atomic(path) as temporary:
         parquet.write_table(pa.Table.from_pylist(rows, schema=part), temporary, compression="none")
@@ -230,7 +242,9 @@ def _join(plan: Plan, parts: Path, count: int, folder: Path) -> DatasetInfo:
         {"path": entry["name"], "reason": entry["reason"]} for entry in _entries(parts, count) if entry["row"] is None
     )
     if not splits:
-        raise DatasetError(f"{plan.root}: no usable face in {len(skipped)} photos ({skipped[0]['path']}: {skipped[0]['reason']})")
+        raise DatasetError(
+            f"{plan.root}: no usable face in {len(skipped)} photos ({skipped[0]['path']}: {skipped[0]['reason']})"
+        )
     counts = {split: splits.count(split) for split in SPLITS if split in splits}
     for split, faces in counts.items():
         write_shards(folder, split, _rows(plan, parts, count, split), faces, plan.aus)

@@ -36,6 +36,8 @@ BORDER = 0.06
 
 Transform = NDArray[np.float64]
 
+_BAND = 128  # rows of the photo blended at a time; bounds the memory that a large face takes
+
 
 @dataclass(frozen=True)
 class CropTemplate:
@@ -103,7 +105,8 @@ def cut(image: NDArray[np.uint8], transform: Transform, size: int) -> NDArray[np
     if factor > 1:
         image, transform = _shrunk(image, transform, size, factor)
     return np.asarray(
-        cv2.warpAffine(image, transform, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
+        cv2.warpAffine(image, transform, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        np.uint8,
     )
 
 
@@ -153,25 +156,30 @@ def paste_back(
     size = attention.shape[0]
     x0, y0, x1, y1 = bounds(transform, size, image.shape[:2])
     result = image.copy()
-    if x1 <= x0 or y1 <= y0:
-        return result
-    local = transform.copy()
-    local[:, 2] += transform[:, :2] @ np.array([x0, y0])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # the matrix maps the photo's pixels to the crop's
-    area = (x1 - x0, y1 - y0)
     change = np.asarray((1.0 - attention) * border_window(size), np.float32)
-    painted = np.dstack([color, change]).astype(np.float32)
-    warped = cv2.warpAffine(painted, local, area, flags=flags, borderMode=cv2.BORDER_CONSTANT)
-    weight = warped[:, :, 3:]
-    inside = cv2.warpAffine(
-        np.ones((size, size), np.float32), local, area, flags=flags, borderMode=cv2.BORDER_CONSTANT
-    )[:, :, None]
-    paint = (warped[:, :, :3] / np.maximum(inside, 1e-3) + 1.0) * 127.5
-    part = image[y0:y1, x0:x1]
-    mixed = weight * paint + (1.0 - weight) * part
-    blended = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
-    result[y0:y1, x0:x1] = np.where(weight > 0.0, blended, part)
+    for top in range(y0, y1, _BAND):
+        bottom = min(top + _BAND, y1)
+        part = result[top:bottom, x0:x1]
+        part[:] = _paste_band(part, color, change, _moved(transform, x0, top))
     return result
+
+
+def _paste_band(
+    part: NDArray[np.uint8], color: NDArray[np.float32], change: NDArray[np.float32], transform: Transform
+) -> NDArray[np.uint8]:
+    """Blend the crop into one part of the photo; ``change`` is 1 - A."""
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP  # the matrix maps the photo's pixels to the crop's
+    area = (part.shape[1], part.shape[0])
+    weight = cv2.warpAffine(change, transform, area, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    weight = np.clip(weight, 0.0, 1.0)[:, :, None]
+    paint = cv2.warpAffine(color, transform, area, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    mixed = weight * (np.clip(paint, -1.0, 1.0) + 1.0) * 127.5 + (1.0 - weight) * part
+    return np.where(weight > 0.0, np.rint(mixed), part).astype(np.uint8)
+
+
+def _moved(transform: Transform, x: int, y: int) -> Transform:
+    """Return the transform for a part of the photo that begins at (x, y)."""
+    return np.hstack([transform[:, :2], (transform[:, :2] @ np.array([x, y]) + transform[:, 2])[:, None]])
 
 
 def border_window(size: int, border: float = BORDER) -> NDArray[np.float32]:

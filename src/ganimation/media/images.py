@@ -97,7 +97,9 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
     except UnidentifiedImageError:
         raise MediaError(f"{path}: not a picture in a format that can be read (JPEG, PNG, WebP, TIFF, HEIC)") from None
     except Image.DecompressionBombError:
-        raise MediaError(f"{path}: more than {max_pixels / 1e6:g} megapixels; --max-megapixels raises the limit") from None
+        raise MediaError(
+            f"{path}: more than {max_pixels / 1e6:g} megapixels; --max-megapixels raises the limit"
+        ) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise MediaError(f"{path}: damaged, cut short or unreadable ({error})") from error
 
@@ -195,7 +197,9 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
-        raise MediaError(f"{path}: cannot write {path.suffix or 'a file without ending'}; use one of {_names(_WRITERS)}")
+        raise MediaError(
+            f"{path}: cannot write {path.suffix or 'a file without ending'}; use one of {_names(_WRITERS)}"
+        )
     check_folder(path)
     return path
 

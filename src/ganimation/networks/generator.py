@@ -34,7 +34,10 @@ def _up(channels_in: int, channels_out: int, upsample: Upsample) -> list[nn.Modu
     if upsample == "transposed":
         double: list[nn.Module] = [nn.ConvTranspose2d(channels_in, channels_out, 4, 2, 1, bias=False)]
     else:
-        double = [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)]
+        double = [
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        ]
     return [*double, _norm(channels_out), nn.ReLU(inplace=True)]
 
 

@@ -60,7 +60,9 @@ class Batches:
         order = np.argsort(dataset.sessions, kind="stable")
         codes, starts = np.unique(dataset.sessions[order], return_index=True)
         groups = np.split(order, starts[1:])
-        self._sessions = {int(code): rows for code, rows in zip(codes, groups, strict=True) if code >= 0 and len(rows) > 1}
+        self._sessions = {
+            int(code): rows for code, rows in zip(codes, groups, strict=True) if code >= 0 and len(rows) > 1
+        }
         in_pairs = np.isin(dataset.sessions, list(self._sessions))
         if any(phase.paired for phase in config.phases) and not in_pairs.any():
             raise TrainingError(
@@ -86,9 +88,13 @@ class Batches:
             rng.choice(len(self._dataset), size, p=self._pair_weights if paired.any() else self._all_weights),
             rng.choice(len(self._dataset), size, p=self._all_weights),
         )
-        targets = np.array([self._partner(rng, row) if pair else row for row, pair in zip(sources, paired, strict=True)])
+        targets = np.array(
+            [self._partner(rng, row) if pair else row for row, pair in zip(sources, paired, strict=True)]
+        )
         others = rng.choice(len(self._dataset), size, p=self._all_weights)
-        drawn, same = draw_targets(rng, self._dataset.aus[sources], self._dataset.aus[others], self._top, self._config.targets)
+        drawn, same = draw_targets(
+            rng, self._dataset.aus[sources], self._dataset.aus[others], self._top, self._config.targets
+        )
         target_aus = np.where(paired[:, None], self._dataset.aus[targets], drawn)
         flips, warps, lights = self._augmentation(rng, size)
         mix = rng.uniform(0.0, 1.0, size).astype(np.float32)

@@ -33,7 +33,9 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        raise TrainingError(f"{path}: cannot be written ({error}); older checkpoints are kept, run again to go on") from error
+        raise TrainingError(
+            f"{path}: cannot be written ({error}); older checkpoints are kept, run again to go on"
+        ) from error
     for _, old in _found(folder)[KEEP:]:
         old.unlink(missing_ok=True)
 

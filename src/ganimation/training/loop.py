@@ -105,7 +105,9 @@ def train(
         TrainingError: the run was begun with another configuration, a loss is not finite, or the disk refuses.
     """
     if config.batch % fabric.world_size:
-        raise TrainingError(f"a batch of {config.batch} cannot be shared by {fabric.world_size} processes; choose a multiple")
+        raise TrainingError(
+            f"a batch of {config.batch} cannot be shared by {fabric.world_size} processes; choose a multiple"
+        )
     if fabric.is_global_zero:
         _claim(run, config, dataset)
     fabric.barrier()
@@ -143,7 +145,9 @@ def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset) -> None:
             old = json.loads(path.read_text(encoding="utf-8"))
             changed = difference(old, json.loads(json.dumps(content)))
             if changed:
-                raise TrainingError(f"{run}: begun with another configuration: {changed}; give the old value or another folder")
+                raise TrainingError(
+                    f"{run}: begun with another configuration: {changed}; give the old value or another folder"
+                )
             return
         (run / "samples").mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".partial")
@@ -171,9 +175,7 @@ def _build(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> Stat
     return State(generator_, critic_, average, generator_optimizer, critic_optimizer)
 
 
-def _step(
-    state: State, phase: Phase, step: int, config: TrainingConfig, batches: Batches, fabric: Fabric
-) -> Terms:
+def _step(state: State, phase: Phase, step: int, config: TrainingConfig, batches: Batches, fabric: Fabric) -> Terms:
     """Do one step of a phase; return its terms, those of the last critic update among them."""
     factor = phase.rate_factor(step)
     _set_rate(state.generator_optimizer, phase.generator_rate * factor)
@@ -211,7 +213,9 @@ def _update_critic(
         _descend(fabric, state.critic_optimizer, losses.critic_loss(terms, phase.weights))
     if with_penalty:
         with fabric.autocast():  # the bare module: Fabric's wrapper allows no torch.autograd.grad through it
-            penalty = losses.gradient_penalty(lambda x: state.critic.module(x)[0].float(), batch.source, fake, batch.mix)
+            penalty = losses.gradient_penalty(
+                lambda x: state.critic.module(x)[0].float(), batch.source, fake, batch.mix
+            )
         terms["critic/gradient_penalty"] = penalty
     if with_penalty and config.penalty_apart:
         _descend(fabric, state.critic_optimizer, phase.weights.gradient_penalty * penalty)
@@ -220,9 +224,7 @@ def _update_critic(
     return terms
 
 
-def _update_generator(
-    state: State, batch: Batch, phase: Phase, config: TrainingConfig, fabric: Fabric
-) -> Terms:
+def _update_generator(state: State, batch: Batch, phase: Phase, config: TrainingConfig, fabric: Fabric) -> Terms:
     weights = phase.weights
     color, attention = state.generator(batch.source, condition(config, batch.source_aus, batch.target_aus))
     fake = blend(batch.source, color, attention)

@@ -1,0 +1,1 @@
+"""Photo and expression in, edited photo or film out."""

@@ -1,0 +1,245 @@
+"""Edit the faces of a photo: the paper's method on a photo in the wild (Sec. 6.5)."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganimation.action_units import Request, emotion_requests, requests_from_mapping
+from ganimation.editing.backends import load_backend
+from ganimation.errors import FaceError, MediaError
+from ganimation.faces.crop import Transform, cut, paste_back
+from ganimation.faces.reader import Face, FaceReader
+from ganimation.media.images import Photo, read_image, write_image
+from ganimation.model import ModelConfig, bundled
+
+#: Intensities this close are the same; what `read` prints, rounded to two digits, must ask for nothing.
+SAME = 0.0051
+
+Which = Literal["largest", "all"] | int
+Pixels = NDArray[np.uint8]
+PhotoLike = Photo | Pixels | str | os.PathLike[str]
+Expression = Mapping[str, float] | Sequence[Request]
+
+
+@dataclass(frozen=True)
+class EditedFace:
+    """One face and what was done to it.
+
+    Attributes:
+        face: as it was measured in the photo.
+        target: AU intensities asked for, by code, in [0, 1]; those not named are the face's own.
+        color: C, (S, S, 3) float32 in [-1, 1]; ``None`` if nothing was asked that the face does not show already.
+        attention: A, (S, S) float32 in [0, 1], 1 keeps the photo; ``None`` likewise.
+        transform: ``crop_from_photo`` of the two.
+    """
+
+    face: Face
+    target: dict[str, float]
+    color: NDArray[np.float32] | None
+    attention: NDArray[np.float32] | None
+    transform: Transform
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An edited photo.
+
+    Attributes:
+        photo: the result with all that the source file held beside its colours.
+        faces: the faces that were asked to change, largest first.
+    """
+
+    photo: Photo
+    faces: tuple[EditedFace, ...]
+
+    @property
+    def image(self) -> Pixels:
+        """The result, RGB uint8, (H, W, 3)."""
+        return self.photo.pixels
+
+    @property
+    def color(self) -> NDArray[np.float32] | None:
+        """C of the first face, see :class:`EditedFace`."""
+        return self.faces[0].color
+
+    @property
+    def attention(self) -> NDArray[np.float32] | None:
+        """A of the first face, see :class:`EditedFace`."""
+        return self.faces[0].attention
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result, see :func:`ganimation.media.images.write_image`."""
+        write_image(self.photo, path)
+
+
+class Editor:
+    """A generator with everything around it that a photo needs. Safe to share between threads.
+
+    Args:
+        folder: a model folder that ``ganimation export`` wrote; the bundled weights if ``None``.
+        backend: see :func:`ganimation.editing.backends.load_backend`.
+        threads: of each computation; 0 lets the libraries choose.
+
+    Raises:
+        ModelError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None, backend: str = "auto", threads: int = 0) -> None:
+        path = bundled() if folder is None else Path(folder)
+        self.config = ModelConfig.read(path)
+        self._backend = load_backend(path, self.config, backend, threads)
+        self._reader = FaceReader(threads)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | os.PathLike[str] | None = None, backend: str = "auto", threads: int = 0
+    ) -> "Editor":
+        """Return an editor; the same as the constructor, under the name that users of model libraries look for."""
+        return cls(folder, backend, threads)
+
+    def read(self, photo: PhotoLike) -> list[Face]:
+        """Return the faces of a photo with their AU intensities, the largest first."""
+        return self._reader.read(as_photo(photo).pixels)
+
+    def edit(self, photo: PhotoLike, expression: Expression, faces: Which = "largest") -> Edit:
+        """Return the photo with an expression.
+
+        Args:
+            photo: a path, a :class:`Photo`, or RGB uint8 (H, W, 3).
+            expression: intensity by AU, as in ``{"AU12": 0.8}``, or parsed requests, which may be relative. AUs that are
+                not named keep what the photo shows.
+            faces: ``largest``, ``all``, or a face's number from 1 in the order of :meth:`read`.
+
+        Raises:
+            ActionUnitError: an AU that the model does not know, or an intensity out of range.
+            FaceError: no face, or not as many.
+        """
+        frame = self.session(photo, expression, faces)
+        return frame.at(1.0)
+
+    def animate(
+        self, photo: PhotoLike, expression: Expression, alphas: Sequence[float], faces: Which = "largest"
+    ) -> Iterator[Pixels]:
+        """Yield a frame (RGB uint8) for each alpha in [0, 1], from the photo's own expression (0) to the target (1).
+
+        The target of a frame is ``alpha * y_g + (1 - alpha) * y_r`` (Sec. 6.2). What does not change between frames
+        (detection, landmarks, crops) is computed once. Arguments and errors as in :meth:`edit`.
+        """
+        session = self.session(photo, expression, faces)
+        return (session.at(alpha).image for alpha in alphas)
+
+    def session(self, photo: PhotoLike, expression: Expression, faces: Which = "largest") -> "Session":
+        """Prepare a photo to be rendered at any alpha; arguments and errors as in :meth:`edit`."""
+        requests = (
+            requests_from_mapping(expression, self.config.aus) if isinstance(expression, Mapping) else tuple(expression)
+        )
+        source = as_photo(photo)
+        chosen = choose(self.read(source), faces)
+        return Session(self, source, [self._plan(source, face, requests) for face in chosen])
+
+    def emotion(self, name: str, strength: float = 1.0) -> tuple[Request, ...]:
+        """Return the requests that make an emotion with this model's AUs, for :meth:`edit`.
+
+        Raises:
+            ActionUnitError: an unknown emotion or a strength outside [0, 1].
+        """
+        return emotion_requests(name, strength, self.config.aus)
+
+    def _plan(self, photo: Photo, face: Face, requests: Sequence[Request]) -> "PlannedFace":
+        shown = {code: face.aus.get(code, 0.0) for code in self.config.aus}
+        target = shown | {request.code: request.resolve(shown[request.code]) for request in requests}
+        transform = face.crop_from_photo(self.config.size, self.config.template)
+        crop = cut(photo.pixels, transform, self.config.size).astype(np.float32) / 127.5 - 1.0
+        return PlannedFace(face, shown, target, transform, np.ascontiguousarray(crop.transpose(2, 0, 1)))
+
+    def generate(self, planned: Sequence["PlannedFace"], alpha: float) -> list[EditedFace]:
+        """Run the generator on faces whose target at ``alpha`` differs from what they show."""
+        mixes = [face.target_at(alpha) for face in planned]
+        moved = [
+            index
+            for index, (face, mix) in enumerate(zip(planned, mixes, strict=True))
+            if any(abs(mix[code] - face.shown[code]) > SAME for code in self.config.aus)
+        ]
+        results: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        if moved:
+            target = np.array([[mixes[index][code] for code in self.config.aus] for index in moved], np.float32)
+            shown = np.array([[planned[index].shown[code] for code in self.config.aus] for index in moved], np.float32)
+            told = target - shown if self.config.condition == "relative" else target
+            color, attention = self._backend(np.stack([planned[index].crop for index in moved]), told)
+            pairs = zip(color.transpose(0, 2, 3, 1), attention[:, 0], strict=True)
+            results = dict(zip(moved, pairs, strict=True))
+        return [
+            EditedFace(face.face, mix, *results.get(index, (None, None)), face.transform)
+            for index, (face, mix) in enumerate(zip(planned, mixes, strict=True))
+        ]
+
+
+@dataclass(frozen=True)
+class PlannedFace:
+    """A face with its crop and what is asked of it: source (3, S, S) in [-1, 1], intensities by code."""
+
+    face: Face
+    shown: dict[str, float]
+    target: dict[str, float]
+    transform: Transform
+    crop: NDArray[np.float32]
+
+    def target_at(self, alpha: float) -> dict[str, float]:
+        """Return ``alpha * y_g + (1 - alpha) * y_r``."""
+        return {code: alpha * self.target[code] + (1.0 - alpha) * shown for code, shown in self.shown.items()}
+
+
+@dataclass(frozen=True)
+class Session:
+    """A photo whose faces are measured and cut out, ready to be rendered at any alpha."""
+
+    editor: Editor
+    photo: Photo
+    faces: Sequence[PlannedFace]
+
+    def at(self, alpha: float) -> Edit:
+        """Return the photo at ``alpha`` in [0, 1]; where no face changes, the photo itself, bit for bit."""
+        edited = self.editor.generate(self.faces, alpha)
+        pixels = self.photo.pixels
+        for face in edited:
+            if face.color is not None and face.attention is not None:
+                pixels = paste_back(pixels, np.ascontiguousarray(face.color), face.attention, face.transform)
+        return Edit(self.photo.with_pixels(pixels), tuple(edited))
+
+
+def choose(faces: Sequence[Face], which: Which) -> Sequence[Face]:
+    """Return the faces that were asked for.
+
+    Raises:
+        FaceError: there is none, or not as many.
+    """
+    if not faces:
+        raise FaceError("no face found; the face must be turned to the camera and at least about 20 pixels wide")
+    if which == "all":
+        return faces
+    number = 1 if which == "largest" else which
+    if not isinstance(number, int) or not 1 <= number <= len(faces):
+        raise FaceError(
+            f"face {which}: the photo has {len(faces)}, numbered from 1, the largest first; or say largest or all"
+        )
+    return faces[number - 1 : number]
+
+
+def as_photo(photo: PhotoLike) -> Photo:
+    """Return a :class:`Photo` of what a caller may pass.
+
+    Raises:
+        MediaError: a file that cannot be read, or an array that is not RGB uint8 (H, W, 3).
+    """
+    if isinstance(photo, Photo):
+        return photo
+    if isinstance(photo, np.ndarray):
+        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or min(photo.shape[:2]) < 2:
+            raise MediaError(f"an image array of {photo.shape} {photo.dtype}; expected RGB uint8 (height, width, 3)")
+        return Photo(photo)
+    return read_image(photo)

@@ -1,0 +1,107 @@
+"""Write films: MP4 by PyAV, GIF and WebP by Pillow. Frames are taken one by one; none is kept."""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganimation.errors import MediaError
+from ganimation.media.images import atomic, check_folder
+
+SUFFIXES = (".mp4", ".gif", ".webp")
+
+Pixels = NDArray[np.uint8]
+
+
+def check_film(path: str | os.PathLike[str]) -> Path:
+    """Return ``path`` if a film can be written there, before any work is done for it.
+
+    Raises:
+        MediaError: a format that is not written, or a folder that is missing or read-only.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise MediaError(
+            f"{path}: cannot write {path.suffix or 'a film without ending'}; use one of {' '.join(SUFFIXES)}"
+        )
+    check_folder(path)
+    return path
+
+
+def write_film(frames: Iterable[Pixels], path: str | os.PathLike[str], fps: float) -> int:
+    """Write frames (RGB uint8, all of one size) as a film, whole or not at all; return how many there were.
+
+    Args:
+        frames: at least one.
+        path: .mp4 (H.264), .gif (at most 50 frames a second) or .webp.
+        fps: frames a second.
+
+    Raises:
+        MediaError: the place or the format cannot hold it, or there are no frames.
+    """
+    path = check_film(path)
+    stream = iter(frames)
+    first = next(stream, None)
+    if first is None:
+        raise MediaError(f"{path}: no frames to write")
+    counted = _Counted(itertools.chain([first], stream))
+    with atomic(path) as temporary:
+        if path.suffix.lower() == ".mp4":
+            _write_mp4(counted, temporary, fps, first.shape[1], first.shape[0])
+        else:
+            _write_animation(counted, temporary, fps, path.suffix.lower())
+    return counted.count
+
+
+class _Counted:
+    """Frames, counted as they pass."""
+
+    def __init__(self, frames: Iterator[Pixels]) -> None:
+        self._frames, self.count = frames, 0
+
+    def __iter__(self) -> Iterator[Pixels]:
+        for frame in self._frames:
+            self.count += 1
+            yield frame
+
+
+def _write_mp4(frames: Iterable[Pixels], path: Path, fps: float, width: int, height: int) -> None:
+    import av
+
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.width, stream.height = width + width % 2, height + height % 2  # H.264 halves colour: even sides
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "18", "preset": "veryfast"}
+        for pixels in frames:
+            if pixels.shape[:2] != (stream.height, stream.width):
+                edges = (0, stream.height - height, 0, stream.width - width)
+                pixels = np.asarray(cv2.copyMakeBorder(pixels, *edges, cv2.BORDER_REPLICATE), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def _write_animation(frames: Iterable[Pixels], path: Path, fps: float, suffix: str) -> None:
+    pictures = (Image.fromarray(frame) for frame in frames)
+    if suffix == ".gif":
+        pictures = (picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG) for picture in pictures)
+    first = next(pictures)
+    options = {"quality": 90, "method": 2} if suffix == ".webp" else {"optimize": False}
+    duration = max(20, round(1000 / fps)) if suffix == ".gif" else round(1000 / fps)
+    first.save(path, save_all=True, append_images=pictures, duration=duration, loop=0, **options)
+
+
+def shrink(pixels: Pixels, longest: int) -> Pixels:
+    """Return an image whose longest side is at most ``longest`` pixels."""
+    height, width = pixels.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1.0:
+        return pixels
+    size = (max(2, round(width * scale)), max(2, round(height * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,160 @@
+"""From a run to a model folder: half-precision weights, ONNX, config and model card."""
+
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ganimation.action_units import ACTION_UNITS
+from ganimation.errors import ModelError, TrainingError, require
+from ganimation.faces.crop import CropTemplate
+from ganimation.media.images import atomic
+from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig
+from ganimation.networks.critic import Critic
+from ganimation.networks.generator import Generator
+from ganimation.training import checkpoints
+
+
+def export(run: Path, folder: Path) -> ModelConfig:
+    """Write the newest checkpoint of a run as a model folder, whole or not at all.
+
+    The averaged generator is written. ONNX and safetensors hold the same half-precision numbers.
+
+    Raises:
+        TrainingError: not a run, or it has no complete checkpoint yet.
+        ModelError: ``folder`` cannot be written.
+    """
+    try:
+        recorded = json.loads((run / CONFIG).read_text(encoding="utf-8"))
+        trained, about = recorded["training"], recorded["dataset"]
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"{run}: not a run of `ganimation train` ({error})") from error
+    found = checkpoints.newest(run / "checkpoints")
+    if found is None:
+        raise TrainingError(f"{run}: no complete checkpoint yet; train further")
+    step, state = found
+    config = ModelConfig(
+        aus=tuple(about["aus"]),
+        size=trained["size"],
+        condition=trained["condition"],
+        generator={
+            "width": trained["generator_width"],
+            "blocks": trained["generator_blocks"],
+            "upsample": trained["upsample"],
+        },
+        critic={
+            "size": trained["size"],
+            "width": trained["critic_width"],
+            "layers": trained["critic_layers"],
+            "cap": trained["critic_cap"],
+        },
+        template=CropTemplate(**about["template"]),
+        annotator=about["annotator"],
+        training={
+            "preset": trained["preset"],
+            "seed": trained["seed"],
+            "steps": step,
+            "hours": round(state["seconds"] / 3600, 2),
+            "faces": about["faces"],
+        },
+    )
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).exists())):
+        raise ModelError(f"{folder}: exists and is not a model folder; name another")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
+            _write(Path(name), config, state)
+            folder.mkdir(exist_ok=True)
+            for path in Path(name).iterdir():
+                shutil.copyfile(path, folder / path.name)
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    return config
+
+
+def _write(folder: Path, config: ModelConfig, state: dict[str, Any]) -> None:
+    safetensors = require("safetensors.torch", "train")
+    generator = Generator(len(config.aus), **config.generator)
+    generator.load_state_dict(state["average"])
+    critic = Critic(len(config.aus), **config.critic)
+    critic.load_state_dict(state["critic"])
+    for name, network in ((GENERATOR, generator), (CRITIC, critic)):
+        halves = {key: value.half().contiguous() for key, value in network.state_dict().items()}
+        safetensors.save_file(halves, folder / name)
+    generator.load_state_dict({key: value.half().float() for key, value in generator.state_dict().items()})
+    write_onnx(generator, config.size, folder / ONNX)
+    (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
+    (folder / CARD).write_text(card(config), encoding="utf-8")
+
+
+def write_onnx(generator: Generator, size: int, path: Path) -> None:
+    """Write the generator as ONNX: any batch, height and width (multiples of 4); weights stored as half precision.
+
+    Weights must be half-precision numbers already; the file widens them when it is loaded, so nothing is lost.
+    """
+    onnx = require("onnx", "train")
+    require("onnxscript", "train")
+    image = torch.zeros(2, 3, size, size)
+    told = torch.zeros(2, generator.num_aus)
+    batch = torch.export.Dim("N")
+    height, width = 4 * torch.export.Dim("quarter_height"), 4 * torch.export.Dim("quarter_width")
+    shapes = {"source": {0: batch, 2: height, 3: width}, "condition": {0: batch}}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter deprecates parts of itself
+        program = torch.onnx.export(
+            generator.eval(),
+            (image, told),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=["source", "condition"],
+            output_names=["color", "attention"],
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    casts = []
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size > 16:
+            name = tensor.name
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    for node in reversed(casts):
+        model.graph.node.insert(0, node)
+    del model.graph.value_info[:], model.metadata_props[:]
+    for node in model.graph.node:  # the exporter notes source files of this machine on every node
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    onnx.checker.check_model(model)
+    with atomic(path) as temporary:
+        onnx.save(model, temporary)
+
+
+def parameters(network: nn.Module) -> int:
+    """Return the number of trainable numbers in a network."""
+    return sum(value.numel() for value in network.parameters())
+
+
+def card(config: ModelConfig) -> str:
+    """Return the model card that can be written without judging the model: what it is and how it was trained."""
+    training = config.training
+    generator = Generator(len(config.aus), **config.generator)
+    names = "\n".join(f"- {code} {ACTION_UNITS[code].name}" for code in config.aus)
+    return (
+        f"# A generator for ganimation\n\n"
+        f"Edits a face of {config.size}x{config.size} pixels by {len(config.aus)} action units "
+        f"({config.condition} condition).\n\n"
+        f"- Generator: {parameters(generator) / 1e6:.2f} million parameters, "
+        f"{', '.join(f'{key} {value}' for key, value in config.generator.items())}\n"
+        f"- Trained: preset {training['preset']}, {training['steps']} steps, {training['hours']} hours, "
+        f"{training['faces']} faces, AUs by {config.annotator}\n\n"
+        f"Action units:\n\n{names}\n"
+    )
