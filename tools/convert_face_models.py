@@ -67,7 +67,7 @@ def fetch(folder: Path) -> tuple[bytes, dict[str, bytes]]:
 
 
 def to_onnx(tflite: bytes, folder: Path) -> onnx.ModelProto:
-    """Convert one net with tf2onnx (at opset 17: from 18 on its transpose optimiser moves ReduceMean to a wrong axis)."""
+    """Convert one net with tf2onnx, at opset 17: from 18 on its optimiser moves ReduceMean to a wrong axis."""
     source, target = folder / "net.tflite", folder / "net.onnx"
     source.write_bytes(tflite)
     command = [sys.executable, "-m", "tf2onnx.convert", "--tflite", source, "--output", target, "--opset", "17"]
@@ -158,10 +158,10 @@ def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
 
 
 def spread_prelus(graph: onnx.GraphProto) -> None:
-    """Write each PRelu as two depthwise 1x1 convolutions: a*x + (1 - a)*relu(x).
+    """Write each PRelu as two depthwise 1x1 convolutions: a*x + (1 - a)*relu(x), or a*x + relu((1 - a)*x) if a <= 1.
 
     The same function; but ONNX Runtime runs PRelu as a slow loop outside its blocked layout, and the net is three times
-    slower with it.
+    slower with it. The second form lets it fuse the relu.
     """
     slopes = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes = []
@@ -174,12 +174,14 @@ def spread_prelus(graph: onnx.GraphProto) -> None:
         graph.initializer.append(numpy_helper.from_array(slope, f"{name}/a"))
         graph.initializer.append(numpy_helper.from_array(1 - slope, f"{name}/b"))
         shape = {"group": len(slope), "kernel_shape": [1, 1]}
-        nodes += [
-            helper.make_node("Relu", [x], [f"{name}/relu"]),
-            helper.make_node("Conv", [x, f"{name}/a"], [f"{name}/ax"], **shape),
-            helper.make_node("Conv", [f"{name}/relu", f"{name}/b"], [f"{name}/bx"], **shape),
-            helper.make_node("Add", [f"{name}/ax", f"{name}/bx"], [y]),
-        ]
+        nodes.append(helper.make_node("Conv", [x, f"{name}/a"], [f"{name}/ax"], **shape))
+        if (slope <= 1).all():
+            nodes.append(helper.make_node("Conv", [x, f"{name}/b"], [f"{name}/bx"], **shape))
+            nodes.append(helper.make_node("Relu", [f"{name}/bx"], [f"{name}/rest"]))
+        else:
+            nodes.append(helper.make_node("Relu", [x], [f"{name}/relu"]))
+            nodes.append(helper.make_node("Conv", [f"{name}/relu", f"{name}/b"], [f"{name}/rest"], **shape))
+        nodes.append(helper.make_node("Add", [f"{name}/rest", f"{name}/ax"], [y]))
     del graph.node[:]
     graph.node.extend(nodes)
 
@@ -235,6 +237,7 @@ class Original:
             net.allocate_tensors()
 
     def __call__(self, crop: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+        """Return landmarks, presence and blendshape scores of one crop."""
         mesh, presence = (value.reshape(-1) for value in self._run(self.mesh, crop[None])[:2])
         landmarks = mesh.reshape(478, 3)
         scores = self._run(self.shapes, np.ascontiguousarray(landmarks[None, BLENDSHAPE_LANDMARKS, :2]))[0]
@@ -297,13 +300,16 @@ def main() -> None:
     ASSETS.mkdir(parents=True, exist_ok=True)
     (ASSETS / YUNET).write_bytes(yunet)
     (ASSETS / "face_landmarker.onnx").write_bytes(model)
-    page = (
-        "# The face models, converted\n\n"
-        "Written by `tools/convert_face_models.py`, which converts Google's face landmarker from TFLite to ONNX, so that\n"
-        "ONNX Runtime runs it in batches. YuNet is ONNX already and is used as it is.\n\n"
-        f"Converted nets on ONNX Runtime {onnxruntime.__version__} (batches of 8) against the originals on ai-edge-litert "
-        f"(one by one), {arguments.count} faces:\n\n{table}\n"
-    )
+    page = f"""# The face models, converted
+
+Written by `tools/convert_face_models.py`, which converts Google's face landmarker from TFLite to ONNX, so that ONNX
+Runtime runs it in batches. YuNet is ONNX already and is used as it is.
+
+Converted nets on ONNX Runtime {onnxruntime.__version__} (batches of 8) against the originals on ai-edge-litert (one by
+one), {arguments.count} faces:
+
+{table}
+"""
     (ROOT / "docs" / "face-models.md").write_text(page, encoding="utf-8")
     print(table)
 

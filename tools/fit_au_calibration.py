@@ -66,10 +66,10 @@ def look_at(files: list[str], photos: Path) -> tuple[Landmarks, NDArray[np.uint8
 
 def mean_face_of(points: NDArray[np.float32]) -> Array:
     """Return the mean of aligned faces, (478, 3), found by aligning to it repeatedly."""
-    face = points[0].astype(np.float64)
+    face: Array = points[0].astype(np.float64)
     face = (face - face.mean(axis=0)) / np.sqrt(np.square(face - face.mean(axis=0)).sum()) * 20
     for _ in range(4):
-        face = align(points, face).mean(axis=0)
+        face = np.asarray(align(points, face).mean(axis=0), np.float64)
     return face
 
 
@@ -134,7 +134,7 @@ def agreement(predictions: Array, codes: Array) -> list[tuple[float, float]]:
 
 
 def blink_scale(scores: Array, closed: Array, codes: Array) -> tuple[float, float]:
-    """Return the blink score of open eyes (median of faces coded without lid AUs) and of closed ones (AU43 at D or E)."""
+    """Return the median blink score of open eyes (no lid AU coded) and of closed ones (AU43 at D or E)."""
     still = (closed == 0) & (np.nansum(codes[:, [CODED.index(code) for code in ("AU05", "AU06", "AU07")]], axis=1) == 0)
     return float(np.median(scores[still])), float(np.median(scores[closed >= 0.8]))
 
@@ -170,9 +170,8 @@ def main() -> None:
     inputs = features(looks, crops, mean_face)
     full = agreement(cross_validate(inputs, codes, people, FULL), codes)
     landmarks = agreement(cross_validate(inputs, codes, people, LANDMARKS), codes)
-    print(
-        f"{len(files)} photos of {len(set(people))} people, {FOLDS} folds by person\n{write_table(full, landmarks, codes)}"
-    )
+    print(f"{len(files)} photos of {len(set(people))} people, {FOLDS} folds by person")
+    print(write_table(full, landmarks, codes))
     weights, bias = fit(inputs, codes, FULL)
     blink = blink_scale(blink_score(looks), closed, codes)
     print(f"eyeBlink score of open eyes {blink[0]:.3f}, of closed ones {blink[1]:.3f}")

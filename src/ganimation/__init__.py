@@ -1,7 +1,7 @@
 """Animate a face from a single photo by FACS action units.
 
-The public names are here and nothing else; each is imported when it is first used, so that ``import ganimation`` is quick
-and needs no torch.
+The public names are here and nothing else; each is imported when it is first used, so that ``import ganimation`` is
+quick and needs no torch.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The vocabulary of the Facial Action Coding System: what an action unit is called, which muscle makes it, where it shows.
+"""The vocabulary of the Facial Action Coding System: an action unit's name, the muscle that makes it, where it shows.
 
 Knows nothing of pictures. Intensities are in [0, 1] everywhere; FACS codes (0 and A-E, written 0-5) exist only at the
 door and pass through :func:`intensity_from_facs`. An *expression* is a ``dict[str, float]`` from AU code to intensity.
@@ -76,8 +76,8 @@ ACTION_UNITS: Mapping[str, ActionUnit] = {unit.code: unit for unit in _ALL}
 #: Which AUs: EMFACS (Friesen & Ekman, EMFACS-7: Emotional Facial Action Coding System, 1983) in the form tabulated by
 #: Matsumoto, Keltner, Shiota, O'Sullivan & Frank, "Facial expressions of emotion", Handbook of Emotions, 3rd ed., 2008,
 #: with fear as the paper's introduction lists it. AU23 of anger is shown through AU24, and AU14 of contempt stays
-#: bilateral, because neither a lip tightener nor a half face is among the default AUs. Intensities: ours, chosen so that
-#: ``strength`` 1 is a full but natural expression.
+#: bilateral, because neither a lip tightener nor a half face is among the default AUs. Intensities: ours, chosen so
+#: that ``strength`` 1 is a full but natural expression.
 EMOTIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
     "happiness": {"AU06": 0.7, "AU12": 0.9, "AU25": 0.6},
@@ -142,7 +142,7 @@ def intensity_from_facs(code: float) -> float:
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asks of one AU: an intensity in [0, 1], or, if ``relative``, a change in [-1, 1] of what is shown."""
+    """What is asked of one AU: an intensity in [0, 1], or, if ``relative``, a change in [-1, 1] of what is shown."""
 
     code: str
     value: float

@@ -89,8 +89,10 @@ def _requests(options: argparse.Namespace, editor: "Editor") -> tuple[Request, .
 
 
 def _which(text: str) -> "Which":
-    if text == "largest" or text == "all":
-        return text  # type: ignore[return-value]
+    if text == "all":
+        return "all"
+    if text == "largest":
+        return "largest"
     if text.isdecimal():
         return int(text)
     raise ActionUnitError(f"--face {text}: write largest, all, or a number from 1")

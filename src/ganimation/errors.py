@@ -58,6 +58,6 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
+        if error.name is None or module.partition(".")[0] != error.name.partition(".")[0]:
             raise
         raise MissingExtraError(f"{module} is not installed: pip install 'ganimation[{extra}]' brings it") from error

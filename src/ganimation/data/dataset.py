@@ -2,8 +2,8 @@
 
     DATASET/
       dataset.json                        format, AUs, annotator, crop template, counts, what was skipped and why
-      train-00000-of-00006.parquet        image (JPEG bytes and path), one float32 column an AU, source, identity, session
-      validation-00000-of-00001.parquet   the same for every other split
+      train-00000-of-00006.parquet        image (JPEG bytes and path), one float32 column an AU, source, identity,
+      session validation-00000-of-00001.parquet   the same for every other split
 
 Row groups are small and uncompressed, so that any face can be read from the memory-mapped file without its neighbours;
 what stays in memory is 4 bytes an AU and face.
@@ -87,7 +87,7 @@ class DatasetInfo:
 
 
 def schema(aus: Sequence[str]) -> Any:
-    """Return the Arrow schema of a shard, with the note that tells Hugging Face ``datasets`` which column is a picture."""
+    """Return the Arrow schema of a shard, with the note that tells Hugging Face ``datasets`` what is a picture."""
     pa = require("pyarrow", "train")
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     texts = ("source", "identity", "session")
@@ -174,7 +174,7 @@ class FaceDataset:
 
 
 def _codes(names: list[str | None]) -> NDArray[np.int64]:
-    """Number the distinct names in order of appearance; ``None`` is -1."""
+    """Give distinct names numbers in order of appearance; ``None`` is -1."""
     numbers: dict[str, int] = {}
     return np.array([-1 if name is None else numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
@@ -183,8 +183,11 @@ def write_shards(folder: Path, split: str, rows: Iterator[dict[str, Any]], count
     """Write the rows of a split, in order, as shards; the same rows give the same bytes.
 
     Args:
+        folder: of the data set.
+        split: its name.
         rows: dictionaries with the columns of :func:`schema`.
         count: how many there are; the file names say the number of shards.
+        aus: AU codes, in the order of the columns.
     """
     pa, parquet = require("pyarrow", "train"), require("pyarrow.parquet", "train")
     shards = max(1, -(-count // ROWS_PER_SHARD))

@@ -1,4 +1,4 @@
-"""What people know about their photos beforehand: who is shown, which shooting, which split, and AUs from OpenFace 2."""
+"""What people know about their photos beforehand: who is shown, which shooting, which split, AUs from OpenFace 2."""
 
 import csv
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class PhotoLabel:
 
 
 def read_labels(path: Path) -> dict[str, PhotoLabel]:
-    """Read a CSV with a column ``file`` (relative to the photos' folder) and any of ``identity``, ``session``, ``split``.
+    """Read a CSV with ``file`` (relative to the photos' folder) and any of ``identity``, ``session``, ``split``.
 
     Raises:
         DatasetError: cannot be read, has none of the columns, names a file twice or a split that does not exist.
@@ -50,12 +50,12 @@ def read_openface(path: Path) -> dict[str, tuple[float, ...]]:
     """Read AU intensities that OpenFace 2 measured, by photo.
 
     Args:
-        path: a folder of the CSV files that FaceLandmarkImg writes, one a photo, named like it; or one CSV with a column
-            ``file`` beside ``AU01_r`` ... ``AU45_r``. Of several faces in a photo the most confident counts.
+        path: a folder of the CSV files that FaceLandmarkImg writes, one a photo, named like it; or one CSV with a
+            column ``file`` beside ``AU01_r`` ... ``AU45_r``. Of several faces in a photo the most confident counts.
 
     Returns:
-        The 17 intensities in [0, 1], in the order of :data:`ganimation.action_units.OPENFACE_AUS`. Keys are file names as
-        the CSV gives them, or, of a folder, the relative path without suffix.
+        The 17 intensities in [0, 1], in the order of :data:`ganimation.action_units.OPENFACE_AUS`. Keys are file names
+        as the CSV gives them, or, of a folder, the relative path without suffix.
 
     Raises:
         DatasetError: cannot be read, lacks one of the 17 columns, or has a value outside [0, 5].

@@ -1,8 +1,8 @@
 """Make a data set from a folder of photos: detect, align, crop, annotate; parallel, and goes on where it was stopped.
 
 The sorted list of photos is cut into parts. A worker turns a part into one file under ``DATASET/.parts``; when all are
-there they are joined, in order, into the shards. What a part holds depends on its photos alone, so a run that was killed
-and started again ends with the same bytes.
+there they are joined, in order, into the shards. What a part holds depends on its photos alone, so a run that was
+killed and started again ends with the same bytes.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ def _run(
     missing = [number for number in range(len(chunks)) if not _part(parts, number).exists()]
     done = total - sum(len(chunks[number]) for number in missing)
     progress(done, total)
-    with ProcessPoolExecutor(min(jobs, max(1, len(missing))), get_context("spawn"), initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(min(jobs, max(1, len(missing))), get_context("spawn")) as pool:
         tasks = {}
         for number in missing:
             told = {name: known[name] for name in chunks[number] if name in known}
@@ -175,13 +176,11 @@ def _part(parts: Path, number: int) -> Path:
     return parts / f"{number:06d}.parquet"
 
 
-_reader: FaceReader | None = None
-
-
-def _start_worker() -> None:
-    global _reader
+@cache
+def _reader() -> FaceReader:
+    """Return this process's reader; processes are parallel here, threads would fight."""
     cv2.setNumThreads(1)
-    _reader = FaceReader(threads=1)
+    return FaceReader(threads=1)
 
 
 def _make_part(plan: Plan, names: list[str], known: dict[str, PhotoLabel], path: Path) -> None:
@@ -207,12 +206,11 @@ def _make_part(plan: Plan, names: list[str], known: dict[str, PhotoLabel], path:
 
 def _row(plan: Plan, name: str, label: PhotoLabel) -> dict[str, Any] | str:
     """Return what a part holds of one photo, or the reason why it is skipped."""
-    assert _reader is not None
     try:
         image = read_image(Path(plan.root) / name).pixels
     except MediaError as error:
         return str(error).removeprefix(f"{Path(plan.root) / name}: ")
-    faces = _reader.read(image)
+    faces = _reader().read(image)
     if not faces:
         return "no face found"
     transform = faces[0].crop_from_photo(plan.size, plan.template)

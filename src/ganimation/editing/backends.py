@@ -76,7 +76,7 @@ def _torch(folder: Path, config: ModelConfig, threads: int) -> Backend:
     except Exception as error:  # safetensors and load_state_dict raise what they like
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: damaged or of another shape ({reason}); export the model again") from error
-    generator.requires_grad_(False).to(memory_format=torch.channels_last)
+    generator.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if threads:
         torch.set_num_threads(threads)
 

@@ -111,8 +111,8 @@ class Editor:
 
         Args:
             photo: a path, a :class:`Photo`, or RGB uint8 (H, W, 3).
-            expression: intensity by AU, as in ``{"AU12": 0.8}``, or parsed requests, which may be relative. AUs that are
-                not named keep what the photo shows.
+            expression: intensity by AU, as in ``{"AU12": 0.8}``, or parsed requests, which may be relative. AUs that
+                are not named keep what the photo shows.
             faces: ``largest``, ``all``, or a face's number from 1 in the order of :meth:`read`.
 
         Raises:
@@ -174,8 +174,10 @@ class Editor:
             pairs = zip(color.transpose(0, 2, 3, 1), attention[:, 0], strict=True)
             results = dict(zip(moved, pairs, strict=True))
         return [
-            EditedFace(face.face, mix, *results.get(index, (None, None)), face.transform)
-            for index, (face, mix) in enumerate(zip(planned, mixes, strict=True))
+            EditedFace(face.face, mix, color, attention, face.transform)
+            for (color, attention), face, mix in zip(
+                [results.get(index, (None, None)) for index in range(len(planned))], planned, mixes, strict=True
+            )
         ]
 
 

@@ -1,11 +1,11 @@
 """AU intensities of a face: a ridge regression on human FACS codes, from landmarks and edges.
 
-Features of a face, each measured on its crop and on the crop's mirror image and averaged, so that a photo and its mirror
-image get the same AUs:
+Features of a face, each measured on its crop and on the crop's mirror image and averaged, so that a photo and its
+mirror image get the same AUs:
 
 - the 52 blendshape logits;
-- the 478 landmarks in three dimensions, turned, scaled and shifted (Procrustes) until their rigid points lie on those of
-  the mean face, which takes head pose and size out;
+- the 478 landmarks in three dimensions, turned, scaled and shifted (Procrustes) until their rigid points lie on those
+  of the mean face, which takes head pose and size out;
 - a histogram of oriented gradients (Dalal & Triggs 2005) of the template crop in grey: furrows and folds that landmarks
   miss.
 
@@ -75,8 +75,8 @@ class Calibration:
         """Read what :meth:`save` wrote."""
         with np.load(path, allow_pickle=False) as data:
             low, high = data["blink"].tolist()
-            numbers = [data[name].astype(np.float64) for name in ("mean_face", "weights", "bias")]
-            return Calibration(tuple(data["aus"].tolist()), *numbers, blink=(low, high))
+            mean_face, weights, bias = (data[name].astype(np.float64) for name in ("mean_face", "weights", "bias"))
+            return Calibration(tuple(data["aus"].tolist()), mean_face, weights, bias, (low, high))
 
 
 def align(points: NDArray[np.floating], mean_face: Array) -> Array:

@@ -113,7 +113,7 @@ def cut(image: NDArray[np.uint8], transform: Transform, size: int) -> NDArray[np
 def _shrunk(
     image: NDArray[np.uint8], transform: Transform, size: int, factor: int
 ) -> tuple[NDArray[np.uint8], Transform]:
-    """Average the part of the image under the crop over ``factor`` x ``factor`` pixels; return it with its transform."""
+    """Average the part under the crop over ``factor`` x ``factor`` pixels; return it with its transform."""
     x0, y0, x1, y1 = bounds(transform, size, image.shape[:2], margin=2 * factor)
     if x1 - x0 < factor or y1 - y0 < factor:
         return image, transform
@@ -126,7 +126,7 @@ def _shrunk(
 
 
 def bounds(transform: Transform, size: int, shape: tuple[int, int], margin: int = 0) -> tuple[int, int, int, int]:
-    """Return x0, y0, x1, y1 of the smallest upright rectangle of the photo that holds the crop, clipped to ``shape``."""
+    """Return x0, y0, x1, y1 of the upright rectangle of the photo that holds the crop, clipped to ``shape``."""
     corners = np.array([[-0.5, -0.5], [size - 0.5, -0.5], [size - 0.5, size - 0.5], [-0.5, size - 0.5]])
     placed = apply(invert(transform), corners)
     low = np.floor(placed.min(axis=0)).astype(int) - margin

@@ -60,7 +60,7 @@ class FaceLandmarker:
 
     def __call__(self, crops: NDArray[np.uint8]) -> Landmarks:
         """Return the landmarks of crops, (N, 256, 256, 3) RGB uint8."""
-        points, presence, logits = self._session.run(None, {"crop": crops.astype(np.float32) / 255.0})
+        points, presence, logits = self._session.run(None, {"crop": np.multiply(crops, np.float32(1 / 255))})
         return Landmarks(points, presence, logits)
 
 

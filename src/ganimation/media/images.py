@@ -8,7 +8,7 @@ import io
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +29,17 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff",
 _WRITERS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 _HOLDS_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
 _EXIF_ORIENTATION = 0x0112
+
+# What brings a picture of each EXIF orientation upright.
+_TURNS: dict[int, Callable[[NDArray[np.uint16]], NDArray[np.uint16]]] = {
+    2: np.fliplr,
+    3: lambda samples: np.rot90(samples, 2),
+    4: np.flipud,
+    5: lambda samples: np.swapaxes(samples, 0, 1),
+    6: lambda samples: np.rot90(samples, -1),
+    7: lambda samples: np.rot90(np.swapaxes(samples, 0, 1), 2),
+    8: np.rot90,
+}
 
 Pixels = NDArray[np.uint8]
 
@@ -124,50 +135,48 @@ def _register_heif() -> None:
 
 def _decode(path: Path, image: Image.Image) -> Photo:
     icc_profile = image.info.get("icc_profile")
-    exif = image.getexif()
-    orientation = exif.pop(_EXIF_ORIENTATION, 1)
-    exif_bytes = exif.tobytes() if len(exif) else None
-    wide = _decode_16_bit(path, image, orientation)
-    if wide is not None:
-        deep, alpha = wide
-        pixels = (deep >> 8).astype(np.uint8)
-        grey = image.mode.startswith("I")
-        return Photo(pixels, alpha, deep, grey, icc_profile, exif_bytes, path, unchanged=True)
-    image.load()
+    wide = _decode_16_bit(path, image)  # first: Pillow forgets how many bits there were once it has read the pixels
+    mode = image.mode
     upright = ImageOps.exif_transpose(image)
-    if upright.mode == "CMYK":
+    exif = upright.getexif()
+    exif_bytes = exif.tobytes() if len(exif) else None
+    if wide is not None:
+        turn = _TURNS.get(image.getexif().get(_EXIF_ORIENTATION, 1), np.copy)
+        deep, deep_alpha = turn(wide[0]), None if wide[1] is None else turn(wide[1])
+        pixels = (deep >> 8).astype(np.uint8)
+        return Photo(pixels, deep_alpha, deep, mode.startswith("I"), icc_profile, exif_bytes, path, unchanged=True)
+    grey = mode in ("L", "LA", "1")
+    if mode == "CMYK":
         upright, icc_profile = _from_cmyk(upright, icc_profile)
     alpha = None
     if upright.has_transparency_data:
         upright = upright.convert("RGBA")
         alpha = np.asarray(upright.getchannel("A"))
-    grey = upright.mode in ("L", "LA", "1")
     pixels = np.array(upright.convert("RGB"))
     return Photo(pixels, alpha, None, grey, icc_profile, exif_bytes, path, unchanged=True)
 
 
-def _decode_16_bit(
-    path: Path, image: Image.Image, orientation: int
-) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None] | None:
-    """Decode 16-bit PNG and TIFF through OpenCV, because Pillow cuts their colours to 8 bits; ``None`` if it is not one."""
-    if image.format not in ("PNG", "TIFF") or orientation != 1:
+def _decode_16_bit(path: Path, image: Image.Image) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None] | None:
+    """Decode 16-bit PNG and TIFF through OpenCV, because Pillow cuts colours to 8 bits; ``None`` if it is not one."""
+    if image.format not in ("PNG", "TIFF"):
         return None
     if not (image.mode.startswith("I") or _bits(image) == 16):
         return None
-    samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    samples = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if samples is None:
         raise MediaError(f"{path}: damaged, cut short or unreadable")
     if samples.dtype != np.uint16:
         return None
     if samples.ndim == 2:
         samples = np.repeat(samples[:, :, None], 3, axis=2)
-    alpha = np.ascontiguousarray(samples[:, :, 3]) if samples.shape[2] == 4 else None
+    alpha = samples[:, :, 3].astype(np.uint16) if samples.shape[2] == 4 else None
     return np.ascontiguousarray(samples[:, :, 2::-1]).astype(np.uint16), alpha
 
 
 def _bits(image: Image.Image) -> int:
     """Return the file's bits a sample, which Pillow's ``mode`` hides for colour pictures."""
-    tile = image.tile[0] if image.tile else None
+    tiles = getattr(image, "tile", None)
+    tile = tiles[0] if tiles else None
     if image.format == "PNG" and tile is not None and isinstance(tile[3], str):
         return 16 if tile[3].endswith(";16B") else 8
     tags = getattr(image, "tag_v2", None)
@@ -175,7 +184,7 @@ def _bits(image: Image.Image) -> int:
 
 
 def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """Convert print colours to sRGB, by the file's own profile if it has a usable one; RGB has no use for that profile."""
+    """Convert print colours to sRGB, by the file's own profile if that is usable."""
     if profile is not None:
         srgb = ImageCms.createProfile("sRGB")
         try:
@@ -286,7 +295,7 @@ def _write_16_bit(photo: Photo, path: Path, suffix: str) -> None:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends well, and vanishes if it does not.
+    """Yield a temporary path beside ``path`` that becomes ``path`` if the block ends well and vanishes if it does not.
 
     Raises:
         MediaError: the file system refuses (read-only, full).

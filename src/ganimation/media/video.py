@@ -79,7 +79,8 @@ def _write_mp4(frames: Iterable[Pixels], path: Path, fps: float, width: int, hei
         stream.width, stream.height = width + width % 2, height + height % 2  # H.264 halves colour: even sides
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "18", "preset": "veryfast"}
-        for pixels in frames:
+        for frame in frames:
+            pixels = frame
             if pixels.shape[:2] != (stream.height, stream.width):
                 edges = (0, stream.height - height, 0, stream.width - width)
                 pixels = np.asarray(cv2.copyMakeBorder(pixels, *edges, cv2.BORDER_REPLICATE), np.uint8)

@@ -1,5 +1,7 @@
 """The critic D: patch realism D_I and AU regression D_y of an image (Sec. 4.1)."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 
@@ -23,7 +25,7 @@ class Critic(nn.Module):
             raise ValueError(f"size {size} is not a multiple of {2**layers}, which {layers} halvings need")
         channels = [3, *(min(cap, width * 2**layer) for layer in range(layers))]
         self.body = nn.Sequential()
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in pairwise(channels):
             self.body.append(nn.Conv2d(before, after, 4, 2, 1))
             self.body.append(nn.LeakyReLU(0.01, inplace=True))
         self.realism = nn.Conv2d(channels[-1], 1, 3, padding=1, bias=False)

@@ -27,7 +27,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` plus its residual, same shape."""
-        return x + self.main(x)
+        result: Tensor = x + self.main(x)
+        return result
 
 
 def _up(channels_in: int, channels_out: int, upsample: Upsample) -> list[nn.Module]:
@@ -51,8 +52,8 @@ class Generator(nn.Module):
         num_aus: length of the condition.
         width: channels of the first layer; the residual blocks have four times as many. The paper's network: 64.
         blocks: residual blocks. The paper's network: 6.
-        upsample: ``transposed`` convolutions as in the paper's network, or nearest ``resize`` and 3x3 convolution, which
-            cannot draw checkerboards (Odena et al. 2016).
+        upsample: ``transposed`` convolutions as in the paper's network, or nearest ``resize`` and 3x3 convolution,
+            which cannot draw checkerboards (Odena et al. 2016).
     """
 
     def __init__(self, num_aus: int, width: int = 64, blocks: int = 6, upsample: Upsample = "transposed") -> None:
@@ -72,7 +73,8 @@ class Generator(nn.Module):
 
         Args:
             source: (N, 3, H, W) RGB in [-1, 1].
-            condition: (N, num_aus); target AU intensities, or their difference to the source's, as the model was trained.
+            condition: (N, num_aus); target AU intensities, or their difference to the source's, as the model was
+                trained.
 
         Returns:
             color (N, 3, H, W) in [-1, 1] and attention (N, 1, H, W) in [0, 1]; A = 1 keeps the source.

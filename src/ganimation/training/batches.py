@@ -154,7 +154,7 @@ def _warp(warp: NDArray[np.float64], scale: float, stored: int) -> NDArray[np.fl
 
 
 def _draw_weights(aus: NDArray[np.float32], balance: float) -> NDArray[np.float64]:
-    """Return the chance of each photo: the mean of its AUs, each relative to that AU's mean, to the power ``balance``."""
+    """Return each photo's chance: the mean of its AUs, each relative to that AU's mean, to the power ``balance``."""
     relative = (aus / np.maximum(aus.mean(axis=0), 1e-6)).mean(axis=1).astype(np.float64)
     weights = (relative + 1e-3) ** balance
     return np.asarray(weights / weights.sum(), np.float64)
@@ -170,6 +170,7 @@ def draw_targets(
     """Draw target AUs for unpaired photos.
 
     Args:
+        rng: what to draw from.
         source: (N, AUs) of the photos.
         other: (N, AUs) of other photos.
         top: (AUs,) the strongest that ``single`` may ask.
@@ -179,7 +180,7 @@ def draw_targets(
         targets (N, AUs) in [0, 1], and where they are the source's own, (N,).
     """
     count, aus = source.shape
-    kind = rng.choice(len(_KINDS), count, p=[getattr(mix, name) for name in _KINDS])
+    kind = np.asarray(rng.choice(len(_KINDS), count, p=[getattr(mix, name) for name in _KINDS]))
     noisy = np.clip(other + rng.uniform(-mix.noise, mix.noise, source.shape), 0.0, 1.0)
     single = source.astype(np.float64).copy()
     which = rng.integers(0, aus, count)

@@ -82,7 +82,8 @@ class TrainingConfig:
         size: side of the training images in pixels.
         batch: images an update, over all devices.
         generator_width: see :class:`ganimation.networks.generator.Generator`; likewise blocks and upsample.
-        condition: the generator is told target intensities (``absolute``, the paper) or their difference to the source's.
+        condition: the generator is told target intensities (``absolute``, the paper) or their difference to the
+            source's.
         critic_width: see :class:`ganimation.networks.critic.Critic`; likewise layers and cap.
         penalty_every: the gradient penalty is computed in every n-th critic update.
         penalty_apart: give the gradient penalty an Adam step of its own, as the authors' code does.
@@ -156,24 +157,24 @@ class TrainingConfig:
         return dataclasses.asdict(self)
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str | None:
-    """Name the first field in which two configurations from :meth:`TrainingConfig.to_json` differ, with both values."""
-    for name in {**old, **new}:
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found = difference(before, after, f"{prefix}{name}.")
-        elif isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
-            pairs = [dict(enumerate(map(_plain, values))) for values in (before, after)]
-            found = difference(*pairs, f"{prefix}{name}.")  # type: ignore[arg-type]
-        else:
-            found = None if before == after else f"{prefix}{name} was {before!r} and is {after!r}"
-        if found:
-            return found
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """Name the first field in which two configurations, as JSON values, differ, with both values."""
+    before, after = _flat(old), _flat(new)
+    for name in [*before, *(name for name in after if name not in before)]:
+        if before.get(name) != after.get(name):
+            return f"{name} was {before.get(name)!r} and is {after.get(name)!r}"
     return None
 
 
-def _plain(value: Any) -> Any:
-    return value
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Return nested objects and lists as one dictionary with dotted names."""
+    if isinstance(value, Mapping):
+        items = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, list | tuple):
+        items = [(str(index), item) for index, item in enumerate(value)]
+    else:
+        return {name: value}
+    return {key: leaf for part, item in items for key, leaf in _flat(item, f"{name}.{part}".lstrip(".")).items()}
 
 
 #: The paper read literally: Sec. 5 and Eq. 5. lambda_y weighs a sum over AUs and is given here for its mean over 16.

@@ -9,7 +9,7 @@ Fabric places, casts and distributes; everything random comes from ``(seed, step
 """
 
 import json
-import os
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -166,7 +166,7 @@ def _about(dataset: FaceDataset) -> dict[str, Any]:
 def _build(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> State:
     generator, critic = build_networks(config, len(dataset.info.aus))
     average, _ = build_networks(config, len(dataset.info.aus))
-    average = fabric.to_device(average).requires_grad_(False)
+    average.to(fabric.device).requires_grad_(False)
     optimizers = [torch.optim.Adam(net.parameters(), lr=1.0, betas=config.betas) for net in (generator, critic)]
     nets = [net.to(memory_format=torch.channels_last) for net in (generator, critic)]  # type: ignore[call-overload]
     (generator_, generator_optimizer), (critic_, critic_optimizer) = (
@@ -212,16 +212,25 @@ def _update_critic(
     if with_penalty and config.penalty_apart:
         _descend(fabric, state.critic_optimizer, losses.critic_loss(terms, phase.weights))
     if with_penalty:
-        with fabric.autocast():  # the bare module: Fabric's wrapper allows no torch.autograd.grad through it
-            penalty = losses.gradient_penalty(
-                lambda x: state.critic.module(x)[0].float(), batch.source, fake, batch.mix
-            )
+        with fabric.autocast():
+            penalty = losses.gradient_penalty(_realism(state.critic), batch.source, fake, batch.mix)
         terms["critic/gradient_penalty"] = penalty
     if with_penalty and config.penalty_apart:
         _descend(fabric, state.critic_optimizer, phase.weights.gradient_penalty * penalty)
     else:
         _descend(fabric, state.critic_optimizer, losses.critic_loss(terms, phase.weights))
     return terms
+
+
+def _realism(critic: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return D_I of the bare critic; Fabric's wrapper allows no torch.autograd.grad through it."""
+    bare: nn.Module = critic.module  # type: ignore[assignment]
+
+    def realism(images: Tensor) -> Tensor:
+        values: Tensor = bare(images)[0]
+        return values.float()
+
+    return realism
 
 
 def _update_generator(state: State, batch: Batch, phase: Phase, config: TrainingConfig, fabric: Fabric) -> Terms:
@@ -280,9 +289,9 @@ def _mean_over_processes(terms: Terms, fabric: Fabric) -> dict[str, float]:
 
 def _check_finite(values: dict[str, float], step: int, run: Path) -> None:
     for name, value in values.items():
-        if value != value or abs(value) == float("inf"):
+        if not math.isfinite(value):
             raise TrainingError(
-                f"{run}: {name} is {value} at step {step}; the last checkpoint is kept. Lower the learning rate, or look "
+                f"{run}: {name} is {value} at step {step}; the last checkpoint is kept. Lower the rate, or look "
                 f"at {name} in metrics.jsonl for where it began to grow"
             )
 
@@ -301,4 +310,4 @@ def _cut_metrics(path: Path, step: int) -> None:
             continue
     temporary = path.with_suffix(".partial")
     temporary.write_text("".join(kept), encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -1,7 +1,7 @@
 """Every loss of the paper as a function; each says which equation it is.
 
-Terms are returned unweighted under the names they are logged by; the weights are the configuration's. All are means over
-the batch and do not depend on its size.
+Terms are returned unweighted under the names they are logged by; the weights are the configuration's. All are means
+over the batch and do not depend on its size.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,8 @@ def gradient_penalty(realism: Callable[[Tensor], Tensor], real: Tensor, fake: Te
     share = mix[:, None, None, None]
     between = (share * real + (1 - share) * fake).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(realism(between).flatten(1).mean(dim=1).sum(), between, create_graph=True)
-    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    norms: Tensor = gradient.flatten(1).norm(dim=1)
+    return (norms - 1).square().mean()
 
 
 def adversarial(realism_fake: Tensor) -> Tensor:
@@ -56,7 +57,8 @@ def attention_penalty(attention: Tensor, form: AttentionForm) -> Tensor:
     """
     flat = attention.flatten(1)
     if form == "norm":
-        return flat.norm(dim=1).mean()
+        norms: Tensor = flat.norm(dim=1)
+        return norms.mean()
     return flat.square().mean() if form == "square" else flat.mean()
 
 
@@ -68,15 +70,12 @@ def smoothness(attention: Tensor, form: SmoothnessForm) -> Tensor:
         form: ``squared`` differences as in the paper, or ``absolute`` ones as in the authors' code.
     """
     down, right = attention.diff(dim=2), attention.diff(dim=3)
-    if form == "squared":
-        total = down.square().sum() + right.square().sum()
-    else:
-        total = down.abs().sum() + right.abs().sum()
-    return total / len(attention)
+    measure = torch.square if form == "squared" else torch.abs
+    return (measure(down).sum() + measure(right).sum()) / len(attention)
 
 
 def distance(image: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean absolute difference: of the cycled image to the source (Eq. 4), or of a fake to its true picture."""
+    """Return the mean absolute difference, of the cycled image to the source (Eq. 4) or a fake to its true picture."""
     return (image - truth).abs().mean()
 
 

@@ -1,0 +1,103 @@
+"""Pictures anyone may have, and the smallest data set, run and model that are real."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from numpy.typing import NDArray
+
+from ganimation.faces.reader import FaceReader
+from ganimation.media.images import read_image
+
+ROOT = Path(__file__).resolve().parent.parent
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Pixels:
+    """512x512, one smiling face, public domain."""
+    return np.ascontiguousarray(skimage.data.astronaut())
+
+
+@pytest.fixture(scope="session")
+def portrait() -> Path:
+    """720x720, one neutral face."""
+    return ROOT / "examples" / "portrait.jpg"
+
+
+@pytest.fixture(scope="session")
+def people() -> list[Path]:
+    """Generated people: each a neutral studio portrait and a smiling selfie, 2000 pixels and more."""
+    import openpeople
+
+    assets = sorted((Path(openpeople.__file__).parent / "data" / "curated").glob("P*/assets"))
+    return [folder / name for folder in assets for name in ("studio_portrait.jpg", "amateur_selfie.jpg")]
+
+
+@pytest.fixture(scope="session")
+def sheet() -> Path:
+    """One generated person sixteen times, each with another named expression."""
+    import openpeople
+
+    return Path(openpeople.__file__).parent / "data" / "curated" / "P001" / "assets" / "emotions_sheet.jpg"
+
+
+@pytest.fixture(scope="session")
+def reader() -> FaceReader:
+    return FaceReader(threads=1)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory, people: list[Path]) -> Path:
+    """A folder of photos as a user has them: subfolders, two pictures a person, one without a face, one broken."""
+    import cv2
+
+    folder = tmp_path_factory.mktemp("photos")
+    for number, path in enumerate(people[:8]):
+        (folder / f"person{number // 2}").mkdir(exist_ok=True)
+        pixels = read_image(path).pixels
+        small = cv2.resize(pixels, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        name = f"person{number // 2}/{path.stem}.jpg"
+        cv2.imwrite(str(folder / name), cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(folder / "wall.png"), np.full((64, 64, 3), 128, np.uint8))
+    (folder / "broken.jpg").write_text("not a picture")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def labels(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+    """A CSV that says who is who; the last person is kept for validation."""
+    path = tmp_path_factory.mktemp("labels") / "labels.csv"
+    names = sorted(file.relative_to(photos).as_posix() for file in photos.rglob("*.jpg") if file.parent != photos)
+    rows = [f"{n},{n.split('/')[0]},{n.split('/')[0]},{'validation' if 'person3' in n else 'train'}" for n in names]
+    path.write_text("file,identity,session,split\n" + "\n".join(rows) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory, photos: Path, labels: Path) -> Path:
+    """Six faces to learn from and two to validate, 64 pixels."""
+    from ganimation.data.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("data") / "faces"
+    prepare(photos, folder, size=64, labels=labels, jobs=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
+    """A run of a few steps through all phases of a tiny configuration."""
+    from tests.training.tiny import train_tiny
+
+    return train_tiny(dataset, tmp_path_factory.mktemp("run") / "run")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory, run: Path) -> Path:
+    """The model folder of that run."""
+    from ganimation.training.export import export
+
+    folder = tmp_path_factory.mktemp("model") / "model"
+    export(run, folder)
+    return folder

@@ -1,0 +1,93 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from ganimation import action_units as au
+from ganimation.errors import ActionUnitError
+
+
+@pytest.mark.parametrize("text", ["AU1", "au01", "1", "AU01", "Inner Brow Raiser", "inner-brow_raiser"])
+def test_codes_are_understood(text: str) -> None:
+    assert au.parse_code(text) == "AU01"
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"), [("brow lowrer", "AU04"), ("lip corner pulle", "AU12"), ("jaw drip", "AU26")]
+)
+def test_a_typo_gets_the_nearest_name(text: str, nearest: str) -> None:
+    with pytest.raises(ActionUnitError, match=f"did you mean {nearest}"):
+        au.parse_code(text)
+
+
+def test_an_au_of_facs_that_the_model_lacks_is_named() -> None:
+    with pytest.raises(ActionUnitError, match="AU14 .dimpler. is not one of this model's"):
+        au.parse_code("AU14", au.DEFAULT_AUS)
+
+
+def test_absolute_and_relative_requests() -> None:
+    assert au.parse_request("AU12=0.8") == au.Request("AU12", 0.8)
+    assert au.parse_request("au6=+0.3") == au.Request("AU06", 0.3, relative=True)
+    assert au.parse_request("AU12=-.2").resolve(0.5) == pytest.approx(0.3)
+    assert au.parse_request("AU12=+0.9").resolve(0.5) == 1.0
+    assert au.parse_request("AU12=0.8").resolve(0.1) == 0.8
+
+
+@pytest.mark.parametrize("text", ["AU12=3", "AU12=+3", "AU12=nan", "AU12=", "AU12", "AU12=much", "=0.3"])
+def test_bad_requests(text: str) -> None:
+    with pytest.raises(ActionUnitError):
+        au.parse_request(text)
+
+
+def test_the_same_au_twice_is_an_error() -> None:
+    with pytest.raises(ActionUnitError, match="AU12 is asked for 2 times"):
+        au.parse_requests(["AU12=0.8", "au12=+0.1"])
+
+
+def test_json_expressions(tmp_path: Path) -> None:
+    path = tmp_path / "smile.json"
+    path.write_text(json.dumps({"AU12": 0.8, "AU06": "+0.3"}))
+    assert au.read_requests(path) == (au.Request("AU12", 0.8), au.Request("AU06", 0.3, relative=True))
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", '{"AU12": true}', '{"AU12": [1]}', '{"AU99": 0.1}', '{"AU12": 7}'])
+def test_bad_json_expressions(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(content)
+    with pytest.raises(ActionUnitError):
+        au.read_requests(path)
+    with pytest.raises(ActionUnitError, match="cannot read"):
+        au.read_requests(tmp_path / "missing.json")
+
+
+def test_emotions_use_known_aus_in_range() -> None:
+    assert set(au.EMOTIONS) == {
+        "neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust", "contempt",
+    }  # fmt: skip
+    for name, recipe in au.EMOTIONS.items():
+        assert all(code in au.ACTION_UNITS and 0 < value <= 1 for code, value in recipe.items())
+        asked = {request.code: request.value for request in au.emotion_requests(name, 0.5)}
+        assert set(asked) == set(au.DEFAULT_AUS) - {"AU45"}
+        assert all(asked[code] == pytest.approx(0.5 * recipe.get(code, 0.0)) for code in asked)
+
+
+def test_bad_emotions() -> None:
+    with pytest.raises(ActionUnitError, match="did you mean happiness"):
+        au.emotion_requests("hapiness", 1.0)
+    with pytest.raises(ActionUnitError, match="strength 2"):
+        au.emotion_requests("anger", 2.0)
+
+
+def test_facs_intensities_pass_one_door() -> None:
+    assert [au.intensity_from_facs(code) for code in (0, 1, 5)] == [0.0, 0.2, 1.0]
+    with pytest.raises(ActionUnitError):
+        au.intensity_from_facs(5.5)
+
+
+def test_every_unit_is_described() -> None:
+    for code, unit in au.ACTION_UNITS.items():
+        assert unit.code == code
+        assert unit.region in au.REGIONS
+        assert unit.name
+        assert unit.muscle
+    assert set(au.DEFAULT_AUS) | set(au.OPENFACE_AUS) <= set(au.ACTION_UNITS)
