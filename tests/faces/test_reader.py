@@ -39,8 +39,8 @@ def test_a_photo_and_its_mirror_image_give_the_same_aus(reader: FaceReader, peop
         pixels = cv2.resize(read_image(path).pixels, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
         face, mirrored = (reader.read(np.ascontiguousarray(view))[0] for view in (pixels, pixels[:, ::-1]))
         differences.append([abs(face.aus[code] - mirrored.aus[code]) for code in DEFAULT_AUS])
-    assert np.mean(differences) < 0.003
-    assert np.max(differences) < 0.02
+    assert np.mean(differences) < 0.006
+    assert np.max(differences) < 0.04
 
 
 def test_every_face_of_a_group_is_read_as_if_alone(reader: FaceReader, sheet: Path) -> None:

@@ -64,7 +64,7 @@ class FaceDetector:
         small = image if scale == 1.0 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
         rows = _merge(self._search(bgr), _mirror(self._search(cv2.flip(bgr, 1)), size[0]))
-        rows[:, :14] *= np.tile(np.array([width / size[0], height / size[1]], np.float32), 7)
+        rows = _moved(rows, np.array([width / size[0], height / size[1]]), np.zeros(2))
         if scale < 1.0:
             rows = np.array([self._look_closer(image, row) for row in rows], np.float32).reshape(-1, 15)
         found = [
@@ -79,12 +79,11 @@ class FaceDetector:
         side = 2.0 * max(w, h)
         scale = CLOSE_SIDE / side
         origin = np.array([x + w / 2, y + h / 2]) - side / 2
-        view = cut(image, np.array([[scale, 0.0, -scale * origin[0]], [0.0, scale, -scale * origin[1]]]), CLOSE_SIDE)
+        shift = scale * (0.5 - origin) - 0.5  # from edges, in which boxes count, to pixel centres
+        view = cut(image, np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]]), CLOSE_SIDE)
         bgr = cv2.cvtColor(view, cv2.COLOR_RGB2BGR)
         rows = _merge(self._search(bgr), _mirror(self._search(cv2.flip(bgr, 1)), CLOSE_SIDE))
-        rows[:, :14] /= scale
-        rows[:, [0, 1]] += origin
-        rows[:, _POINTS] += np.tile(origin, 5)
+        rows = _moved(rows, np.full(2, 1.0 / scale), origin)
         overlaps = [_overlap(row[_BOX], other[_BOX]) for other in rows]
         return rows[int(np.argmax(overlaps))] if overlaps and max(overlaps) >= SAME_FACE else row
 
@@ -95,6 +94,18 @@ class FaceDetector:
         if rows is None:
             return np.empty((0, 15), np.float32)
         return np.asarray(rows[np.isfinite(rows).all(axis=1)], np.float32)
+
+
+def _moved(rows: Rows, scale: NDArray[np.float64], origin: NDArray[np.float64]) -> Rows:
+    """Return rows of a reduced part of a photo, which begins at ``origin``, in coordinates of the photo.
+
+    Boxes count from the edge of the first pixel, points from its centre.
+    """
+    result = rows.astype(np.float64)
+    result[:, :2] = result[:, :2] * scale + origin
+    result[:, 2:4] *= scale
+    result[:, _POINTS] = (result[:, _POINTS] + 0.5) * np.tile(scale, 5) + np.tile(origin, 5) - 0.5
+    return np.asarray(result, np.float32)
 
 
 def _mirror(rows: Rows, width: int) -> Rows:

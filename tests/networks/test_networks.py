@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from ganimation.networks.critic import Critic
+from ganimation.networks.generator import Generator, Upsample, blend
+
+
+def count(network: torch.nn.Module) -> int:
+    return sum(value.numel() for value in network.parameters())
+
+
+def test_the_papers_networks_have_the_authors_parameter_counts() -> None:
+    assert count(Generator(17)) == 8_471_296
+    assert count(Critic(17, 128)) == 44_860_352
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize("shape", [(1, 64, 64), (2, 48, 80)])
+def test_generator_shapes_ranges_and_gradients(upsample: Upsample, shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    number, height, width = shape
+    generator = Generator(5, width=4, blocks=2, upsample=upsample)
+    source = torch.rand(number, 3, height, width) * 2 - 1
+    color, attention = generator(source, torch.rand(number, 5))
+    assert color.shape == (number, 3, height, width)
+    assert attention.shape == (number, 1, height, width)
+    assert color.abs().max() <= 1
+    assert attention.min() >= 0
+    assert attention.max() <= 1
+    (color.square().mean() + attention.square().mean()).backward()
+    for name, value in generator.named_parameters():
+        assert value.grad is not None, name
+        assert value.grad.abs().sum() > 0, name
+
+
+def test_the_condition_reaches_the_output() -> None:
+    torch.manual_seed(0)
+    generator = Generator(5, width=4, blocks=1)
+    source = torch.rand(1, 3, 32, 32) * 2 - 1
+    first, second = (generator(source, torch.full((1, 5), value))[0] for value in (0.0, 1.0))
+    assert (first - second).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_critic_shapes_and_gradients(size: int) -> None:
+    torch.manual_seed(0)
+    critic = Critic(5, size, width=4, cap=8)
+    realism, aus = critic(torch.rand(1, 3, size, size))
+    assert realism.shape == (1, size // 64, size // 64)
+    assert aus.shape == (1, 5)
+    (realism.sum() + aus.sum()).backward()
+    for name, value in critic.named_parameters():
+        assert value.grad is not None, name
+        assert value.grad.abs().sum() > 0, name
+    with pytest.raises(ValueError, match="multiple of 64"):
+        Critic(5, size + 2)
+
+
+def test_the_blend_keeps_the_source_where_attention_is_one() -> None:
+    source, color = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
+    attention = torch.tensor([1.0, 0.0, 0.25, 1.0]).reshape(1, 1, 1, 4).expand(1, 1, 4, 4)
+    image = blend(source, color, attention)
+    assert torch.equal(image[..., 0], source[..., 0])
+    assert torch.equal(image[..., 1], color[..., 1])
+    assert torch.allclose(image[..., 2], 0.75 * color[..., 2] + 0.25 * source[..., 2])

@@ -1,0 +1,100 @@
+"""Each loss on a case whose answer is known in closed form."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganimation.training import losses
+from ganimation.training.losses import Weights
+
+
+def test_wasserstein_and_adversarial() -> None:
+    real, fake = torch.tensor([[[1.0, 3.0]]]), torch.tensor([[[0.0, 1.0]]])
+    assert losses.wasserstein(real, fake) == -1.5
+    assert losses.adversarial(fake) == -0.5
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0, 3.0])
+def test_the_penalty_of_a_linear_critic(slope: float) -> None:
+    """D(x) = slope * <w, x> with |w| = 1 has the gradient norm ``slope`` everywhere."""
+    torch.manual_seed(0)
+    direction = torch.randn(3, 8, 8)
+    direction /= direction.norm()
+
+    def realism(images: Tensor) -> Tensor:
+        return slope * (images * direction).sum(dim=(1, 2, 3))[:, None, None]
+
+    real, fake = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 8, 8)
+    penalty = losses.gradient_penalty(realism, real, fake, torch.rand(4))
+    assert penalty.item() == pytest.approx((slope - 1) ** 2, abs=1e-4)
+
+
+def test_the_penalty_teaches_the_critic() -> None:
+    weight = torch.ones(3, 4, 4, requires_grad=True)
+    images = torch.randn(2, 3, 4, 4)
+    penalty = losses.gradient_penalty(lambda x: (x * weight).sum(dim=(1, 2, 3))[:, None], images, images, torch.rand(2))
+    penalty.backward()
+    norm = weight.detach().norm()
+    assert weight.grad is not None
+    assert torch.allclose(weight.grad, 2 * (norm - 1) * weight.detach() / norm)
+
+
+def test_the_penalty_looks_between_real_and_fake() -> None:
+    seen = []
+
+    def realism(images: Tensor) -> Tensor:
+        seen.append(images.detach())
+        return images.sum(dim=(1, 2, 3))[:, None]
+
+    losses.gradient_penalty(realism, torch.ones(2, 3, 2, 2), torch.zeros(2, 3, 2, 2), torch.tensor([0.25, 1.0]))
+    assert seen[0][0].unique().item() == 0.25
+    assert seen[0][1].unique().item() == 1.0
+
+
+def test_expression_is_a_mean_over_batch_and_aus() -> None:
+    assert losses.expression(torch.full((7, 5), 0.5), torch.zeros(7, 5)) == 0.25
+
+
+@pytest.mark.parametrize(("form", "value"), [("norm", 0.5 * 8), ("square", 0.25), ("mean", 0.5)])
+def test_attention_penalty(form: losses.AttentionForm, value: float) -> None:
+    assert losses.attention_penalty(torch.full((3, 1, 8, 8), 0.5), form) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("form", ["squared", "absolute"])
+def test_smoothness_of_a_checkerboard(form: losses.SmoothnessForm) -> None:
+    """Every one of the 2 * 8 * 7 neighbours differs by one, whatever the batch."""
+    board = (torch.arange(8)[:, None] + torch.arange(8)) % 2
+    for number in (1, 3):
+        assert losses.smoothness(board.float().expand(number, 1, 8, 8), form) == 112
+    assert losses.smoothness(torch.full((2, 1, 8, 8), 0.3), form) == 0
+
+
+def test_distance_and_pair_distance() -> None:
+    image = torch.zeros(1, 3, 8, 8)
+    assert losses.distance(image, image + 0.5) == 0.5
+    board = ((torch.arange(8)[:, None] + torch.arange(8)) % 2).float().expand(1, 3, 8, 8) * 2 - 1
+    assert losses.pair_distance(board, image) == 1.0  # at quarter size a checkerboard is grey
+    assert losses.pair_distance(image + 1, image) == 2.0
+
+
+def test_totals_are_the_weighted_terms() -> None:
+    weights = Weights(gradient_penalty=10, expression=100, cycle=7, attention=0.5, smoothness=0.01, pair=3)
+    one = torch.tensor(1.0)
+    critic = {"critic/wasserstein": one, "critic/expression": one, "critic/gradient_penalty": one}
+    assert losses.critic_loss(critic, weights) == 111
+    del critic["critic/gradient_penalty"]
+    assert losses.critic_loss(critic, weights) == 101
+    names = ("adversarial", "expression", "cycle", "attention", "smoothness", "pair")
+    terms = {f"generator/{name}": one for name in names} | {"mask/mean": one}
+    assert losses.generator_loss(terms, weights) == pytest.approx(111.51)
+    assert losses.generator_loss({"generator/cycle": one}, weights) == 7
+
+
+def test_terms_do_not_depend_on_the_batch_size() -> None:
+    torch.manual_seed(0)
+    attention, image = torch.rand(2, 1, 8, 8), torch.rand(2, 3, 8, 8)
+    twice = [torch.cat([x, x]) for x in (attention, image)]
+    for form in ("norm", "square", "mean"):
+        assert losses.attention_penalty(attention, form) == pytest.approx(losses.attention_penalty(twice[0], form))  # type: ignore[arg-type]
+    assert losses.smoothness(attention, "squared") == pytest.approx(losses.smoothness(twice[0], "squared"))
+    assert losses.distance(image, 0 * image) == pytest.approx(losses.distance(twice[1], 0 * twice[1]))
