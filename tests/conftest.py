@@ -1,6 +1,9 @@
 """Pictures anyone may have, and the smallest data set, run and model that are real."""
 
+import os
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: test processes run side by side
 
 import numpy as np
 import pytest

@@ -1,0 +1,167 @@
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganimation import Editor, Photo
+from ganimation.action_units import DEFAULT_AUS, Request
+from ganimation.editing.animation import alphas
+from ganimation.errors import ActionUnitError, FaceError, GanimationError, MediaError, ModelError
+from ganimation.media.images import read_image
+from tests.conftest import Pixels
+
+
+@pytest.fixture(scope="module")
+def editor(model: Path) -> Editor:
+    return Editor.from_pretrained(model, threads=1)
+
+
+def test_torch_and_onnx_agree(model: Path, astronaut: Pixels) -> None:
+    expression = {"AU12": 0.1, "AU04": 0.9}
+    edits = [Editor(model, backend).edit(astronaut, expression) for backend in ("torch", "onnxruntime")]
+    first, second = edits
+    assert first.color == pytest.approx(second.color, abs=1e-4)
+    assert first.attention == pytest.approx(second.attention, abs=1e-4)
+    assert np.abs(first.image.astype(int) - second.image).max() <= 1
+    assert not np.array_equal(first.image, astronaut)
+
+
+def test_nothing_asked_returns_the_photo_bit_for_bit(editor: Editor, portrait: Path, tmp_path: Path) -> None:
+    photo = read_image(portrait)
+    (face,) = editor.read(photo)
+    rounded = {code: round(value, 2) for code, value in face.aus.items()}
+    for expression in ({}, face.aus, rounded, (Request("AU12", 0.0, relative=True),)):
+        edit = editor.edit(photo, expression)
+        assert np.array_equal(edit.image, photo.pixels)
+        assert edit.color is None
+        edit.save(tmp_path / "out.jpg")
+        assert (tmp_path / "out.jpg").read_bytes() == portrait.read_bytes()
+
+
+def test_aus_that_are_not_named_keep_the_photos_own(editor: Editor, astronaut: Pixels) -> None:
+    (face,) = editor.read(astronaut)
+    (edited,) = editor.edit(astronaut, {"AU04": 0.9}).faces
+    assert edited.target == pytest.approx(face.aus | {"AU04": 0.9})
+    (edited,) = editor.edit(astronaut, (Request("AU12", -0.3, relative=True),)).faces
+    assert edited.target["AU12"] == pytest.approx(face.aus["AU12"] - 0.3)
+
+
+def test_pixels_outside_the_crop_keep_their_bytes(editor: Editor, astronaut: Pixels) -> None:
+    edit = editor.edit(astronaut, {"AU26": 1.0})
+    (face,) = edit.faces
+    from ganimation.faces.crop import bounds
+
+    x0, y0, x1, y1 = bounds(face.transform, editor.config.size, (512, 512))
+    outside = np.ones((512, 512), bool)
+    outside[y0:y1, x0:x1] = False
+    assert np.array_equal(edit.image[outside], astronaut[outside])
+    assert not np.array_equal(edit.image, astronaut)
+
+
+def test_which_faces_change(editor: Editor, sheet: Path) -> None:
+    import cv2
+
+    pixels = np.asarray(cv2.resize(read_image(sheet).pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    faces = editor.read(pixels)
+    assert len(faces) == 16
+    request = (Request("AU26", 0.9), Request("AU25", 0.9))
+    for which, count in (("largest", 1), (3, 1), ("all", 16)):
+        edit = editor.edit(pixels, request, which)  # type: ignore[arg-type]
+        assert len(edit.faces) == count
+    assert editor.edit(pixels, request, 3).faces[0].face.box == faces[2].box
+    with pytest.raises(FaceError, match="face 17: the photo has 16"):
+        editor.edit(pixels, request, 17)
+    with pytest.raises(FaceError, match="no face found"):
+        editor.edit(np.zeros((100, 100, 3), np.uint8), request)
+
+
+def test_animation_goes_from_the_photo_to_the_edit(editor: Editor, astronaut: Pixels) -> None:
+    frames = list(editor.animate(astronaut, {"AU26": 1.0}, [0.0, 0.5, 1.0]))
+    assert np.array_equal(frames[0], astronaut)
+    assert np.array_equal(frames[2], editor.edit(astronaut, {"AU26": 1.0}).image)
+    steps = [np.abs(frames[index + 1].astype(int) - frames[index]).sum() for index in (0, 1)]
+    assert min(steps) > 0
+
+
+def test_alphas() -> None:
+    film = alphas(2.0, 25, back=True)
+    assert len(film) == 50
+    assert film[0] == film[-1] == 0.0
+    assert max(film) == 1.0
+    assert film == pytest.approx(film[::-1])
+    one_way = alphas(1.0, 10, "linear", back=False, hold=0.0)
+    assert one_way == pytest.approx(np.linspace(0, 1, 10))
+    for bad in ((0.0, 25, "smooth"), (2.0, 0.0, "smooth"), (2.0, 25, "wobbly")):
+        with pytest.raises(GanimationError):
+            alphas(*bad)
+
+
+def test_alpha_and_depth_pass_through(editor: Editor, astronaut: Pixels) -> None:
+    alpha = np.full((512, 512), 77, np.uint8)
+    edit = editor.edit(Photo(astronaut, alpha=alpha, icc_profile=b"profile"), {"AU26": 1.0})
+    assert edit.photo.alpha is alpha
+    assert edit.photo.icc_profile == b"profile"
+
+
+def test_an_editor_is_shared_by_threads(editor: Editor, astronaut: Pixels) -> None:
+    values = [0.2, 0.5, 0.8, 1.0] * 2
+    alone = [editor.edit(astronaut, {"AU26": value}).image for value in values]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda value: editor.edit(astronaut, {"AU26": value}).image, values))
+    assert all(np.array_equal(first, second) for first, second in zip(alone, together, strict=True))
+
+
+def test_bad_calls(editor: Editor, astronaut: Pixels) -> None:
+    with pytest.raises(ActionUnitError, match="AU12=3"):
+        editor.edit(astronaut, {"AU12": 3})
+    with pytest.raises(ActionUnitError, match="AU14 .dimpler. is not one of this model's"):
+        editor.edit(astronaut, {"AU14": 0.5})
+    with pytest.raises(MediaError, match="expected RGB uint8"):
+        editor.edit(astronaut[:, :, 0], {"AU12": 0.5})
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+def test_damaged_models(model: Path, tmp_path: Path, backend: str) -> None:
+    with pytest.raises(ModelError, match="no such model folder"):
+        Editor(tmp_path / "missing", backend)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="not a model folder"):
+        Editor(tmp_path / "empty", backend)
+    weights = "generator.onnx" if backend == "onnxruntime" else "generator.safetensors"
+    for number, damage in enumerate((b"", b"garbage", (model / weights).read_bytes()[:2000])):
+        folder = tmp_path / f"broken{number}"
+        shutil.copytree(model, folder)
+        (folder / weights).write_bytes(damage)
+        with pytest.raises(ModelError, match=f"{weights}: damaged"):
+            Editor(folder, backend)
+        (folder / weights).unlink()
+        with pytest.raises(ModelError, match=f"{weights}: missing"):
+            Editor(folder, backend)
+    with pytest.raises(ModelError, match="unknown backend 'cuda'"):
+        Editor(model, "cuda")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"format_version": 9}, "format version 9"),
+        ({"aus": ["AU77"]}, "damaged"),
+        ({"aus": list(DEFAULT_AUS[:5])}, "does not fit its config of 5 AUs"),
+        ({"condition": "both"}, "condition 'both'"),
+        ({"surprise": 1}, "damaged"),
+        ({"template": 3}, "damaged"),
+    ],
+)
+def test_damaged_configs(model: Path, tmp_path: Path, change: dict[str, object], reason: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ModelError, match=reason):
+        Editor(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="cannot be read"):
+        Editor(folder)

@@ -1,0 +1,133 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ganimation.errors import TrainingError
+from ganimation.training import checkpoints
+from ganimation.training.loop import build_networks
+from tests.training.tiny import STEPS, TINY, train_tiny
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    found = checkpoints.newest(run / "checkpoints")
+    assert found is not None
+    assert found[0] == sum(STEPS)
+    nets = ("generator", "critic", "average")
+    return {f"{net}.{name}": value for net in nets for name, value in found[1][net].items()}
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    assert (first / "metrics.jsonl").read_text() == (second / "metrics.jsonl").read_text()
+    ours, theirs = weights(first), weights(second)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_run_writes_what_it_says(run: Path) -> None:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 9))
+    assert [line["phase"] for line in lines] == ["pairs"] * 3 + ["critic"] * 2 + ["adversarial"] * 3
+    assert "critic/wasserstein" not in lines[0]
+    assert "generator/cycle" not in lines[4]
+    assert {
+        "critic/wasserstein", "critic/gradient_penalty", "critic/expression", "generator/adversarial",
+        "generator/expression", "generator/cycle", "generator/attention", "generator/smoothness", "generator/pair",
+        "mask/mean", "mask/spread",
+    } <= lines[-1].keys()  # fmt: skip
+    assert all(np.isfinite(value) for line in lines for value in line.values() if not isinstance(value, str))
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-00000007.pt", "step-00000008.pt"]
+    assert cv2.imread(str(run / "samples" / "step-00000008.png")) is not None
+
+
+def test_phases_train_what_they_name(dataset: Path, tmp_path: Path) -> None:
+    """The critic phase leaves the generator alone, the pairs phase the critic."""
+    pairs, critic, _ = TINY.phases
+    start, _ = build_networks(TINY, 16)
+    for phases, moved, still in (((pairs,), "generator", "critic"), ((critic,), "critic", "generator")):
+        config = dataclasses.replace(TINY, phases=phases)
+        run = train_tiny(dataset, tmp_path / moved, config)
+        found = checkpoints.newest(run / "checkpoints")
+        assert found is not None
+        fresh = dict(zip(("generator", "critic"), build_networks(config, 16), strict=True))
+        assert any(not torch.equal(value, found[1][moved][name]) for name, value in fresh[moved].state_dict().items())
+        assert all(torch.equal(value, found[1][still][name]) for name, value in fresh[still].state_dict().items())
+    assert start.num_aus == 16
+
+
+def test_killed_at_a_random_moment_and_run_again_is_bit_identical(dataset: Path, run: Path, tmp_path: Path) -> None:
+    """A real process; killed once it has written a checkpoint and some lines beyond it."""
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "tests.training.tiny", str(dataset), str(folder)]
+    root = Path(__file__).resolve().parent.parent.parent
+    process = subprocess.Popen(command, cwd=root, start_new_session=True, stderr=subprocess.DEVNULL)
+    metrics = folder / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) >= 5):
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(metrics.read_text().splitlines()) < sum(STEPS)
+    subprocess.run(command, cwd=root, check=True, stderr=subprocess.DEVNULL)
+    assert_same_run(run, folder)
+
+
+def test_a_truncated_checkpoint_is_passed_over(dataset: Path, run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train_tiny(dataset, folder, every=3)
+    newest = folder / "checkpoints" / "step-00000008.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match=r"step-00000008.pt is damaged and passed over"):
+        train_tiny(dataset, folder, every=3)
+    assert_same_run(run, folder)
+
+
+def test_a_full_disk_loses_nothing_older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints.save(tmp_path, 1, {"x": torch.ones(3)})
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(TrainingError, match="No space left"):
+        checkpoints.save(tmp_path, 2, {"x": torch.ones(3)})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
+    found = checkpoints.newest(tmp_path)
+    assert found is not None
+    assert found[0] == 1
+
+
+def test_a_finished_run_is_left_as_it_is(dataset: Path, run: Path) -> None:
+    before = (run / "metrics.jsonl").read_text()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train_tiny(dataset, run)
+    assert (run / "metrics.jsonl").read_text() == before
+
+
+def test_another_configuration_is_named(dataset: Path, run: Path) -> None:
+    with pytest.raises(TrainingError, match=r"training.seed was 0 and is 7"):
+        train_tiny(dataset, run, dataclasses.replace(TINY, seed=7))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(dataset: Path, tmp_path: Path) -> None:
+    wild = dataclasses.replace(TINY.phases[2], steps=60, critic_rate=1e6, generator_rate=1e6)
+    config = dataclasses.replace(TINY, phases=(TINY.phases[0], wild))
+    with pytest.raises(TrainingError, match=r"(critic|generator|mask)/\w+ is (nan|inf|-inf) at step"):
+        train_tiny(dataset, tmp_path / "run", config)
+    assert checkpoints.newest(tmp_path / "run" / "checkpoints") is not None
+
+
+def test_the_separate_penalty_step_trains(dataset: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, phases=TINY.phases[2:], penalty_apart=True, condition="absolute")
+    lines = (train_tiny(dataset, tmp_path / "run", config) / "metrics.jsonl").read_text().splitlines()
+    assert "critic/gradient_penalty" in json.loads(lines[0])
