@@ -21,7 +21,7 @@ def test_a_typo_gets_the_nearest_name(text: str, nearest: str) -> None:
 
 
 def test_an_au_of_facs_that_the_model_lacks_is_named() -> None:
-    with pytest.raises(ActionUnitError, match="AU14 .dimpler. is not one of this model's"):
+    with pytest.raises(ActionUnitError, match=r"AU14 .dimpler. is not one of this model's"):
         au.parse_code("AU14", au.DEFAULT_AUS)
 
 

@@ -263,6 +263,7 @@ def _add_export(commands: Any) -> None:
     )
     parser.add_argument("run", type=Path, help="a folder that `ganimation train` wrote")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="folder of the model")
+    parser.add_argument("--notes", type=Path, metavar="MD", help="text to append to the model card")
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -271,7 +272,7 @@ def _export(options: argparse.Namespace) -> None:
     require("torch", "train")
     from ganimation.training.export import export
 
-    config = export(options.run, options.output)
+    config = export(options.run, options.output, options.notes)
     print(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {len(config.aus)} AUs")
 
 

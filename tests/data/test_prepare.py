@@ -199,7 +199,7 @@ def test_damaged_data_sets(dataset: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), 1.5, -0.1])
 def test_intensities_out_of_range_are_refused(dataset: Path, tmp_path: Path, value: float) -> None:
-    import pyarrow.parquet as parquet
+    from pyarrow import parquet
 
     broken = tmp_path / "broken"
     shutil.copytree(dataset, broken)

@@ -64,7 +64,9 @@ def test_pixels_outside_the_crop_keep_their_bytes(editor: Editor, astronaut: Pix
 def test_which_faces_change(editor: Editor, sheet: Path) -> None:
     import cv2
 
-    pixels = np.asarray(cv2.resize(read_image(sheet).pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    pixels = np.asarray(
+        cv2.resize(read_image(sheet).pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8
+    )
     faces = editor.read(pixels)
     assert len(faces) == 16
     request = (Request("AU26", 0.9), Request("AU25", 0.9))
@@ -117,7 +119,7 @@ def test_an_editor_is_shared_by_threads(editor: Editor, astronaut: Pixels) -> No
 def test_bad_calls(editor: Editor, astronaut: Pixels) -> None:
     with pytest.raises(ActionUnitError, match="AU12=3"):
         editor.edit(astronaut, {"AU12": 3})
-    with pytest.raises(ActionUnitError, match="AU14 .dimpler. is not one of this model's"):
+    with pytest.raises(ActionUnitError, match=r"AU14 .dimpler. is not one of this model's"):
         editor.edit(astronaut, {"AU14": 0.5})
     with pytest.raises(MediaError, match="expected RGB uint8"):
         editor.edit(astronaut[:, :, 0], {"AU12": 0.5})

@@ -32,7 +32,7 @@ def test_attention_of_one_leaves_the_photo_bit_identical(astronaut: Pixels) -> N
 @pytest.mark.parametrize("angle", [0.0, 0.5])
 @pytest.mark.parametrize("size", [64, 128, 512])
 def test_cut_then_paste_is_the_identity(astronaut: Pixels, angle: float, size: int) -> None:
-    """Painting a crop onto the place it was cut from changes little, where the crop has the photo's resolution or more."""
+    """Painting a crop onto its own place changes little, where it has the photo's resolution or more."""
     place = eyes(angle, distance=0.37 * 60)
     transform = crop.crop_from_photo(place, size, TEMPLATE)
     color = crop.cut(astronaut, transform, size).astype(np.float32) / 127.5 - 1

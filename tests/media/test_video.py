@@ -46,7 +46,7 @@ def test_a_film_that_fails_leaves_nothing(tmp_path: Path) -> None:
         write_film(broken(), tmp_path / "film.mp4", 25)
     with pytest.raises(MediaError, match="no frames"):
         write_film(iter(()), tmp_path / "film.mp4", 25)
-    with pytest.raises(MediaError, match="cannot write .avi"):
+    with pytest.raises(MediaError, match=r"cannot write .avi"):
         write_film(frames(2), tmp_path / "film.avi", 25)
     assert list(tmp_path.iterdir()) == []
 

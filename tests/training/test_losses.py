@@ -95,6 +95,6 @@ def test_terms_do_not_depend_on_the_batch_size() -> None:
     attention, image = torch.rand(2, 1, 8, 8), torch.rand(2, 3, 8, 8)
     twice = [torch.cat([x, x]) for x in (attention, image)]
     for form in ("norm", "square", "mean"):
-        assert losses.attention_penalty(attention, form) == pytest.approx(losses.attention_penalty(twice[0], form))  # type: ignore[arg-type]
+        assert losses.attention_penalty(attention, form) == pytest.approx(losses.attention_penalty(twice[0], form))
     assert losses.smoothness(attention, "squared") == pytest.approx(losses.smoothness(twice[0], "squared"))
     assert losses.distance(image, 0 * image) == pytest.approx(losses.distance(twice[1], 0 * twice[1]))

@@ -22,13 +22,18 @@ from ganimation.networks.generator import Generator
 from ganimation.training import checkpoints
 
 
-def export(run: Path, folder: Path) -> ModelConfig:
-    """Write the newest checkpoint of a run as a model folder, whole or not at all.
+def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
+    """Write the newest checkpoint of a run as a model folder.
 
     The averaged generator is written. ONNX and safetensors hold the same half-precision numbers.
 
+    Args:
+        run: a folder that training wrote.
+        folder: the model folder; made, or written anew if it is one.
+        notes: a text that is appended to the model card: sources, terms, limits.
+
     Raises:
-        TrainingError: not a run, or it has no complete checkpoint yet.
+        TrainingError: not a run, it has no complete checkpoint yet, or the notes cannot be read.
         ModelError: ``folder`` cannot be written.
     """
     try:
@@ -36,6 +41,10 @@ def export(run: Path, folder: Path) -> ModelConfig:
         trained, about = recorded["training"], recorded["dataset"]
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"{run}: not a run of `ganimation train` ({error})") from error
+    try:
+        appendix = "" if notes is None else "\n" + notes.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{notes}: cannot be read ({error})") from error
     found = checkpoints.newest(run / "checkpoints")
     if found is None:
         raise TrainingError(f"{run}: no complete checkpoint yet; train further")
@@ -70,7 +79,7 @@ def export(run: Path, folder: Path) -> ModelConfig:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-            _write(Path(name), config, state)
+            _write(Path(name), config, state, appendix)
             folder.mkdir(exist_ok=True)
             for path in Path(name).iterdir():
                 shutil.copyfile(path, folder / path.name)
@@ -79,7 +88,7 @@ def export(run: Path, folder: Path) -> ModelConfig:
     return config
 
 
-def _write(folder: Path, config: ModelConfig, state: dict[str, Any]) -> None:
+def _write(folder: Path, config: ModelConfig, state: dict[str, Any], appendix: str) -> None:
     safetensors = require("safetensors.torch", "train")
     generator = Generator(len(config.aus), **config.generator)
     generator.load_state_dict(state["average"])
@@ -91,7 +100,7 @@ def _write(folder: Path, config: ModelConfig, state: dict[str, Any]) -> None:
     generator.load_state_dict({key: value.half().float() for key, value in generator.state_dict().items()})
     write_onnx(generator, config.size, folder / ONNX)
     (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
-    (folder / CARD).write_text(card(config), encoding="utf-8")
+    (folder / CARD).write_text(card(config) + appendix, encoding="utf-8")
 
 
 def write_onnx(generator: Generator, size: int, path: Path) -> None:
