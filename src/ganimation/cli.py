@@ -137,10 +137,10 @@ def _add_animate(commands: Any) -> None:
 def _animate(options: argparse.Namespace) -> None:
     from ganimation.editing.animation import alphas
     from ganimation.editing.editor import Editor
-    from ganimation.media.images import Photo
-    from ganimation.media.video import check_film, shrink, write_film
+    from ganimation.media.images import Photo, check_writable
+    from ganimation.media.video import SUFFIXES, shrink, write_film
 
-    check_film(options.output)
+    check_writable(options.output, SUFFIXES)
     if not 16 <= options.max_side <= 8192:
         raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
     which = _which(options.face)

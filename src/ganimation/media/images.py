@@ -8,7 +8,7 @@ import io
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -198,37 +198,24 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, 
     return image.convert("RGB"), None
 
 
-def check_writable(path: str | os.PathLike[str]) -> Path:
-    """Return ``path`` if a picture can be written there, before any work is done for it.
+def check_writable(path: str | os.PathLike[str], suffixes: Collection[str] = tuple(_WRITERS)) -> Path:
+    """Return ``path`` if a file of one of these formats can be made there, before any work is done for it.
 
     Raises:
-        MediaError: a format that is not written, or a folder that is missing or read-only.
+        MediaError: a format that is not written, a folder that is missing or read-only, or a folder in its place.
     """
     path = Path(path)
-    if path.suffix.lower() not in _WRITERS:
+    if path.suffix.lower() not in suffixes:
         raise MediaError(
-            f"{path}: cannot write {path.suffix or 'a file without ending'}; use one of {_names(_WRITERS)}"
+            f"{path}: cannot write {path.suffix or 'a file without ending'}; use one of {' '.join(sorted(suffixes))}"
         )
-    check_folder(path)
-    return path
-
-
-def check_folder(path: Path) -> None:
-    """Check that a file can be created at ``path``.
-
-    Raises:
-        MediaError: its folder is missing or read-only, or it is a folder itself.
-    """
     if path.is_dir():
         raise MediaError(f"{path}: a folder; name a file in it")
     if not path.parent.is_dir():
         raise MediaError(f"{path.parent}: no such folder to write {path.name} to")
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise MediaError(f"{path}: not writable; choose another place with -o")
-
-
-def _names(suffixes: dict[str, str]) -> str:
-    return " ".join(sorted(suffixes))
+    return path
 
 
 def write_image(photo: Photo, path: str | os.PathLike[str]) -> None:

@@ -12,26 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganimation.errors import MediaError
-from ganimation.media.images import atomic, check_folder
+from ganimation.media.images import atomic, check_writable
 
+#: The formats that films are written in.
 SUFFIXES = (".mp4", ".gif", ".webp")
 
 Pixels = NDArray[np.uint8]
-
-
-def check_film(path: str | os.PathLike[str]) -> Path:
-    """Return ``path`` if a film can be written there, before any work is done for it.
-
-    Raises:
-        MediaError: a format that is not written, or a folder that is missing or read-only.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise MediaError(
-            f"{path}: cannot write {path.suffix or 'a film without ending'}; use one of {' '.join(SUFFIXES)}"
-        )
-    check_folder(path)
-    return path
 
 
 def write_film(frames: Iterable[Pixels], path: str | os.PathLike[str], fps: float) -> int:
@@ -45,7 +31,7 @@ def write_film(frames: Iterable[Pixels], path: str | os.PathLike[str], fps: floa
     Raises:
         MediaError: the place or the format cannot hold it, or there are no frames.
     """
-    path = check_film(path)
+    path = check_writable(path, SUFFIXES)
     stream = iter(frames)
     first = next(stream, None)
     if first is None:

@@ -2,9 +2,9 @@
 
 import json
 import logging
-import shutil
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,24 @@ def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
     if found is None:
         raise TrainingError(f"{run}: no complete checkpoint yet; train further")
     step, state = found
-    config = ModelConfig(
+    config = _config(trained, about, step, state["seconds"])
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).exists())):
+        raise ModelError(f"{folder}: exists and is not a model folder; name another")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
+            _write(Path(name), config, state, appendix)
+            folder.mkdir(exist_ok=True)
+            for path in Path(name).iterdir():
+                path.replace(folder / path.name)
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    return config
+
+
+def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, seconds: float) -> ModelConfig:
+    """Return the model's config from what the run recorded of its training and its data set."""
+    return ModelConfig(
         aus=tuple(about["aus"]),
         size=trained["size"],
         condition=trained["condition"],
@@ -70,22 +87,10 @@ def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
             "preset": trained["preset"],
             "seed": trained["seed"],
             "steps": step,
-            "hours": round(state["seconds"] / 3600, 2),
+            "hours": round(seconds / 3600, 2),
             "faces": about["faces"],
         },
     )
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).exists())):
-        raise ModelError(f"{folder}: exists and is not a model folder; name another")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-            _write(Path(name), config, state, appendix)
-            folder.mkdir(exist_ok=True)
-            for path in Path(name).iterdir():
-                shutil.copyfile(path, folder / path.name)
-    except OSError as error:
-        raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    return config
 
 
 def _write(folder: Path, config: ModelConfig, state: dict[str, Any], appendix: str) -> None:

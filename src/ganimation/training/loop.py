@@ -115,9 +115,8 @@ def train(
     found = checkpoints.newest(run / "checkpoints")
     if found is not None:
         state.load(*found)
-    metrics = run / "metrics.jsonl"
     if fabric.is_global_zero:
-        _cut_metrics(metrics, state.step)
+        _cut_metrics(run / "metrics.jsonl", state.step)
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     while state.step < config.steps:
         phase, step = config.at(state.step)
@@ -126,14 +125,22 @@ def train(
         _check_finite(values, state.step, run)
         state.step += 1
         if fabric.is_global_zero:
-            with metrics.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"step": state.step, "phase": phase.name, **values}) + "\n")
-            if state.step % cadence.checkpoint == 0 or state.step == config.steps:
-                checkpoints.save(run / "checkpoints", state.step, state.to_dict())
-            if state.step % cadence.sheet == 0 or state.step == config.steps:
-                write_sheet(state.average, dataset, config, run / "samples" / f"step-{state.step:08d}.png")
+            _record(state, {"step": state.step, "phase": phase.name, **values}, run, config, dataset, cadence)
         report(state.step, values)
     return run
+
+
+def _record(
+    state: State, line: dict[str, Any], run: Path, config: TrainingConfig, dataset: FaceDataset, cadence: Cadence
+) -> None:
+    """Write the metrics of a step, and what else is due."""
+    with (run / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")
+    last = state.step == config.steps
+    if last or state.step % cadence.checkpoint == 0:
+        checkpoints.save(run / "checkpoints", state.step, state.to_dict())
+    if last or state.step % cadence.sheet == 0:
+        write_sheet(state.average, dataset, config, run / "samples" / f"step-{state.step:08d}.png")
 
 
 def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset) -> None:

@@ -1,0 +1,74 @@
+"""The weights that ship: complete, small, and they do what they are for on a face they never saw."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ganimation import Editor
+from ganimation.action_units import DEFAULT_AUS
+from ganimation.editing.backends import load_backend
+from ganimation.faces.crop import cut
+from ganimation.media.images import read_image
+from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig, bundled
+
+
+@pytest.fixture(scope="module")
+def editor() -> Editor:
+    return Editor.from_pretrained(threads=1)
+
+
+def test_what_ships() -> None:
+    sizes = {name: (bundled() / name).stat().st_size for name in (CONFIG, GENERATOR, CRITIC, ONNX, CARD)}
+    assert sum(sizes.values()) < 15e6
+    config = ModelConfig.read(bundled())
+    assert config.aus == DEFAULT_AUS
+    assert config.training["steps"] > 1000
+    card = (bundled() / CARD).read_text(encoding="utf-8")
+    for word in (str(config.training["steps"]), "LFW", "CFEE", "research", "Not for"):
+        assert word in card
+
+
+def test_torch_and_onnx_agree_on_the_weights_that_ship(portrait: Path) -> None:
+    config = ModelConfig.read(bundled())
+    crop = cv2.resize(read_image(portrait).pixels, (config.size, config.size), interpolation=cv2.INTER_AREA)
+    source = (np.asarray(crop, np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
+    told = np.zeros((1, 16), np.float32)
+    told[0, DEFAULT_AUS.index("AU12")] = 0.7
+    answers = [load_backend(bundled(), config, name)(source, told) for name in ("torch", "onnxruntime")]
+    assert answers[0][0] == pytest.approx(answers[1][0], abs=1e-3)
+    assert answers[0][1] == pytest.approx(answers[1][1], abs=1e-3)
+
+
+@pytest.mark.parametrize("asked", ["AU12", "AU25", "AU04"])
+def test_asking_for_a_movement_brings_it(editor: Editor, people: list[Path], asked: str) -> None:
+    """Read back by the annotator, on neutral studio portraits of six generated people; the mean must rise."""
+    rises = []
+    for path in people[:12:2]:
+        pixels = np.asarray(cv2.resize(read_image(path).pixels, (640, 640), interpolation=cv2.INTER_AREA), np.uint8)
+        before = editor.read(pixels)[0].aus[asked]
+        edit = editor.edit(pixels, {asked: 0.9} | ({"AU26": 0.7} if asked == "AU25" else {}))
+        rises.append(editor.read(edit.image)[0].aus[asked] - before)
+    assert np.mean(rises) > 0.1
+
+
+def test_a_smile_moves_the_mouth_more_than_the_brows(editor: Editor, portrait: Path) -> None:
+    photo = read_image(portrait).pixels
+    edit = editor.edit(photo, {"AU12": 0.8})
+    transform = edit.faces[0].transform
+    before, after = (cut(image, transform, 64).astype(int) for image in (photo, edit.image))
+    change = np.abs(after - before).mean(axis=2)
+    assert change[38:58].mean() > 2 * change[8:24].mean()
+
+
+def test_the_zero_edit_through_the_network_changes_little(editor: Editor, portrait: Path) -> None:
+    """The editor does not even run it; the network itself must not move a face that is asked to stay."""
+    photo = read_image(portrait).pixels
+    (face,) = editor.read(photo)
+    config = editor.config
+    crop = cut(photo, face.crop_from_photo(config.size, config.template), config.size).astype(np.float32) / 127.5 - 1
+    source = np.ascontiguousarray(crop.transpose(2, 0, 1)[None])
+    color, attention = load_backend(bundled(), config)(source, np.zeros((1, 16), np.float32))
+    result = (1 - attention) * color + attention * source
+    assert 10 * np.log10(4 / np.square(result - source).mean()) > 34
