@@ -109,6 +109,7 @@ def test_from_photos_to_a_model(photos: Path, labels: Path, tmp_path: Path, caps
     assert (Path(run) / "metrics.jsonl").read_text() == before
     capsys.readouterr()
     assert "training.seed was 0 and is 5" in fails(capsys, *train, "--seed", 5)
+    assert "--seed -1" in fails(capsys, *train, "--seed", -1)
     assert main(["export", run, "-o", model]) == 0
     assert {path.name for path in Path(model).iterdir()} == {
         "config.json", "generator.safetensors", "critic.safetensors", "generator.onnx", "README.md",
@@ -141,6 +142,7 @@ def test_bad_photos(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert reason in fails(capsys, "animate", tmp_path / name, "--au", "AU12=0.5", "--model", model, "-o", film)
     assert list(out.parent.iterdir()) == []
     assert "no such file" in fails(capsys, "read", tmp_path / "missing.jpg")
+    assert "--max-megapixels nan" in fails(capsys, "read", tmp_path / "dot.png", "--max-megapixels", "nan")
 
 
 def test_bad_requests(model: Path, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,10 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import SupportsFloat
 
 from ganimation.errors import ActionUnitError
 
@@ -75,9 +76,9 @@ ACTION_UNITS: Mapping[str, ActionUnit] = {unit.code: unit for unit in _ALL}
 #:
 #: Which AUs: EMFACS (Friesen & Ekman, EMFACS-7: Emotional Facial Action Coding System, 1983) in the form tabulated by
 #: Matsumoto, Keltner, Shiota, O'Sullivan & Frank, "Facial expressions of emotion", Handbook of Emotions, 3rd ed., 2008,
-#: with fear as the paper's introduction lists it. AU23 of anger is shown through AU24, and AU14 of contempt stays
-#: bilateral, because neither a lip tightener nor a half face is among the default AUs. Intensities: ours, chosen so
-#: that ``strength`` 1 is a full but natural expression.
+#: with fear as the paper's introduction lists it. AU23 of anger is shown through AU24, the lip pressor, which the
+#: default AUs have. Contempt is one-sided in life and two-sided here, and its AU14 is not among the default AUs. Intensities:
+#: ours, chosen so that ``strength`` 1 is a full but natural expression.
 EMOTIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
     "happiness": {"AU06": 0.7, "AU12": 0.9, "AU25": 0.6},
@@ -185,12 +186,16 @@ def parse_requests(texts: Iterable[str], known: Iterable[str] = tuple(ACTION_UNI
     Raises:
         ActionUnitError: as :func:`parse_request`, or an AU is named twice.
     """
-    requests = tuple(parse_request(text, known) for text in texts)
+    return _once([parse_request(text, known) for text in texts])
+
+
+def _once(requests: Sequence[Request]) -> tuple[Request, ...]:
+    """Return the requests if each is of another AU."""
     codes = [request.code for request in requests]
     for code in codes:
         if codes.count(code) > 1:
             raise ActionUnitError(f"{code} is asked for {codes.count(code)} times; name it once")
-    return requests
+    return tuple(requests)
 
 
 def read_requests(path: Path, known: Iterable[str] = tuple(ACTION_UNITS)) -> tuple[Request, ...]:
@@ -207,37 +212,49 @@ def read_requests(path: Path, known: Iterable[str] = tuple(ACTION_UNITS)) -> tup
         raise ActionUnitError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from error
     if not isinstance(content, dict):
         raise ActionUnitError(f'{path}: expected an object like {{"AU12": 0.8}}, found a {type(content).__name__}')
-    for name, value in content.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ActionUnitError(f"{path}: {name} is {value!r}; expected a number or a string like '+0.3'")
-    return parse_requests((f"{name}={value}" for name, value in content.items()), known)
+    return requests_from_mapping(content, known)
 
 
 def requests_from_mapping(
-    expression: Mapping[str, float], known: Iterable[str] = tuple(ACTION_UNITS)
+    expression: Mapping[str, float | str], known: Iterable[str] = tuple(ACTION_UNITS)
 ) -> tuple[Request, ...]:
-    """Turn ``{"AU12": 0.8}`` into absolute requests.
+    """Turn ``{"AU12": 0.8, "AU06": "+0.3"}`` into requests: numbers are absolute, strings may be relative.
 
     Raises:
-        ActionUnitError: an unknown AU, or a value outside [0, 1].
+        ActionUnitError: an unknown AU, one that is named twice, or a value that is no intensity.
     """
-    known = tuple(known)
-    return tuple(_request(parse_code(name, known), float(value), False) for name, value in expression.items())
+    known, requests = tuple(known), []
+    for name, value in expression.items():
+        if isinstance(value, str):
+            requests.append(parse_request(f"{name}={value}", known))
+        elif isinstance(value, bool) or not isinstance(value, SupportsFloat):
+            raise ActionUnitError(f"{name} is {value!r}; expected a number, or a string like '+0.3'")
+        else:
+            requests.append(_request(parse_code(name, known), float(value), False))
+    return _once(requests)
 
 
 def emotion_requests(name: str, strength: float, known: Iterable[str] = DEFAULT_AUS) -> tuple[Request, ...]:
     """Return the requests that make an emotion at ``strength`` in [0, 1].
 
     Every AU in ``known`` is set, those outside the recipe to 0, so that the result does not depend on what the photo
-    showed; AUs of the recipe that ``known`` lacks are left out. Blinking (AU45) is left as the photo shows it.
+    showed; AUs of the recipe that ``known`` lacks are left out, if they are the lesser part of it. Blinking (AU45) is
+    left as the photo shows it.
 
     Raises:
-        ActionUnitError: an unknown emotion (the nearest is named) or a strength outside [0, 1].
+        ActionUnitError: an unknown emotion (the nearest is named), one whose main AUs ``known`` lacks, or a strength
+            outside [0, 1].
     """
     if name not in EMOTIONS:
         nearest = difflib.get_close_matches(name.lower(), EMOTIONS, n=1, cutoff=0.0)[0]
         raise ActionUnitError(f"unknown emotion {name!r}; did you mean {nearest}? Known: {', '.join(EMOTIONS)}")
     if not 0.0 <= strength <= 1.0:
         raise ActionUnitError(f"strength {strength:g}: it lies in [0, 1]")
-    recipe = EMOTIONS[name]
+    recipe, known = EMOTIONS[name], tuple(known)
+    lacking = [code for code in recipe if code not in known]
+    if sum(recipe[code] for code in lacking) > sum(recipe.values()) / 2:
+        names = ", ".join(f"{code} ({ACTION_UNITS[code].name})" for code in lacking)
+        raise ActionUnitError(
+            f"{name} is made of {names}, which this model does not know; use a model that was trained on it"
+        )
     return tuple(Request(code, strength * recipe.get(code, 0.0)) for code in known if code != "AU45")

@@ -101,6 +101,8 @@ def _which(text: str) -> "Which":
 def _photo(options: argparse.Namespace, path: Path) -> "Photo":
     from ganimation.media.images import read_image
 
+    if not 0 < options.max_megapixels <= 1e6:
+        raise MediaError(f"--max-megapixels {options.max_megapixels:g}: it lies in (0, 1000000]")
     return read_image(path, max_pixels=int(options.max_megapixels * 1e6))
 
 
@@ -137,7 +139,7 @@ def _add_animate(commands: Any) -> None:
 def _animate(options: argparse.Namespace) -> None:
     from ganimation.editing.animation import alphas
     from ganimation.editing.editor import Editor
-    from ganimation.media.images import Photo, check_writable
+    from ganimation.media.images import Photo, check_writable, to_srgb
     from ganimation.media.video import SUFFIXES, shrink, write_film
 
     check_writable(options.output, SUFFIXES)
@@ -147,7 +149,7 @@ def _animate(options: argparse.Namespace) -> None:
     frames = alphas(options.seconds, options.fps, options.easing, back=not options.one_way)
     editor = Editor.from_pretrained(options.model, options.backend)
     requests = _requests(options, editor)
-    photo = Photo(shrink(_photo(options, options.photo).pixels, options.max_side))
+    photo = Photo(shrink(to_srgb(_photo(options, options.photo)), options.max_side))
     films = editor.animate(photo, requests, frames, which)
     with _progress("frames") as advance:
         counted = (advance(number, len(frames)) or frame for number, frame in enumerate(films, start=1))

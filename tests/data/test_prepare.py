@@ -127,12 +127,45 @@ def test_openface_intensities_are_taken(photos: Path, tmp_path: Path) -> None:
     assert FaceDataset(tmp_path / "faces").aus[0] == pytest.approx(np.arange(17) / 20)
 
 
+def test_changed_photos_and_damaged_parts_are_noticed(photos: Path, tmp_path: Path) -> None:
+    mine, folder = tmp_path / "photos", tmp_path / "faces"
+    shutil.copytree(photos / "person0", mine)
+    (mine / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"")
+    info = prepare(mine, folder, size=64, jobs=1)
+    assert info.counts == {"train": 2}
+    assert [entry["reason"] for entry in info.skipped] == ["the file's name is not text (UTF-8)"]
+    parts = folder / ".parts"
+    parts.mkdir()
+    (folder / "dataset.json").rename(tmp_path / "dataset.json")
+    (parts / "000000.parquet").write_bytes(b"PAR1 cut short")
+    prepare(mine, folder, size=64, jobs=1)
+    assert (folder / "dataset.json").read_bytes() == (tmp_path / "dataset.json").read_bytes()
+    shutil.copy(photos / "wall.png", mine / "studio_portrait.jpg")
+    with pytest.raises(DatasetError, match="other photos or settings"):
+        prepare(mine, folder, size=64, jobs=1)
+
+
+def test_ctrl_c_stops_soon(photos: Path, tmp_path: Path) -> None:
+    """A folder that would take minutes; the interrupt comes after the first part."""
+    mine = tmp_path / "photos"
+    mine.mkdir()
+    for number in range(3000):
+        (mine / f"{number:04d}.jpg").symlink_to(photos / "person0" / "studio_portrait.jpg")
+    command = [sys.executable, "-m", "ganimation", "prepare", str(mine), "-o", str(tmp_path / "faces"), "--jobs", "1"]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list((tmp_path / "faces" / ".parts").glob("[0-9]*.parquet")):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert len(list((tmp_path / "faces" / ".parts").glob("[0-9]*.parquet"))) < 6
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         ("file,identity\n", "no rows"),
         ("name,identity\na.jpg,x\n", "expected the columns file"),
-        ("file,identity\nnobody.jpg,x\n", "names none of the photos"),
+        ("file,identity\nnobody.jpg,x\nwall.png,y\n", "names 1 photos that are not there, for example nobody.jpg"),
         ("file,split\nwall.png,holdout\n", "line 2: split 'holdout'"),
         ("file,split\nwall.png,train\nwall.png,test\n", "named twice"),
     ],
@@ -170,8 +203,11 @@ def test_bad_folders(photos: Path, tmp_path: Path) -> None:
         prepare(photos, tmp_path / "faces", size=4)
     (tmp_path / "walls").mkdir()
     shutil.copy(photos / "wall.png", tmp_path / "walls")
-    with pytest.raises(DatasetError, match="no usable face in 1 photos"):
-        prepare(tmp_path / "walls", tmp_path / "faces", jobs=1)
+    for _ in range(2):  # the first leaves nothing in the way of the second
+        with pytest.raises(DatasetError, match="no usable face in 1 photos"):
+            prepare(tmp_path / "walls", tmp_path / "faces", jobs=1)
+    with pytest.raises(DatasetError, match="-1 jobs"):
+        prepare(photos, tmp_path / "faces", jobs=-1)
 
 
 def test_damaged_data_sets(dataset: Path, tmp_path: Path) -> None:

@@ -55,6 +55,15 @@ def test_every_face_of_a_group_is_read_as_if_alone(reader: FaceReader, sheet: Pa
     assert max(abs(alone.aus[code] - faces[0].aus[code]) for code in DEFAULT_AUS) < 0.12
 
 
+@pytest.mark.parametrize("shape", [(100, 2000), (2000, 100), (20, 640), (500, 33_000), (33_000, 500)])
+def test_long_pictures_are_read_alike_each_time(reader: FaceReader, astronaut: Pixels, shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), 90, np.uint8)
+    height, width = (min(side, 200) for side in shape)
+    image[:height, :width] = astronaut[20 : 20 + height, 120 : 120 + width]
+    answers = [[face.box for face in reader.read(image)] for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2]
+
+
 def test_pictures_without_a_face_have_none(reader: FaceReader) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3)).astype(np.uint8)
     for image in (noise, np.zeros((2, 2, 3), np.uint8), np.full((37, 1000, 3), 255, np.uint8)):

@@ -29,6 +29,29 @@ def test_mp4_has_the_frames_that_were_given(tmp_path: Path, size: tuple[int, int
     assert np.abs(decoded[-1][:48, :64].astype(int) - (200, 100, 50)).mean() < 8
 
 
+def test_mp4_says_what_its_colours_mean(tmp_path: Path) -> None:
+    write_film((np.full((720, 1280, 3), (200, 60, 40), np.uint8) for _ in range(2)), tmp_path / "film.mp4", 25)
+    with av.open(tmp_path / "film.mp4") as film:
+        frame = next(film.decode(video=0))
+        colours = film.streams.video[0].codec_context
+        assert (colours.color_primaries, colours.color_trc, colours.colorspace, colours.color_range) == (1, 1, 1, 1)
+        rgb = frame.to_ndarray(format="rgb24", src_colorspace="ITU709")
+    assert np.abs(rgb.astype(int) - (200, 60, 40)).max() <= 3
+
+
+@pytest.mark.parametrize(("suffix", "fps"), [(".gif", 30), (".gif", 120), (".gif", 25), (".webp", 30)])
+def test_animations_last_as_long_as_asked(tmp_path: Path, suffix: str, fps: int) -> None:
+    write_film(frames(fps), tmp_path / f"film{suffix}", fps)
+    with Image.open(tmp_path / f"film{suffix}") as film:
+        total = 0
+        for number in range(film.n_frames):  # type: ignore[attr-defined]
+            film.seek(number)
+            film.load()
+            assert film.info["duration"] >= (20 if suffix == ".gif" else 30)
+            total += film.info["duration"]
+    assert total == pytest.approx(1000, abs=20)
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_animations_have_the_frames_that_were_given(tmp_path: Path, suffix: str) -> None:
     assert write_film(frames(6), tmp_path / f"film{suffix}", 10) == 6

@@ -73,8 +73,12 @@ def test_distance_and_pair_distance() -> None:
     image = torch.zeros(1, 3, 8, 8)
     assert losses.distance(image, image + 0.5) == 0.5
     board = ((torch.arange(8)[:, None] + torch.arange(8)) % 2).float().expand(1, 3, 8, 8) * 2 - 1
-    assert losses.pair_distance(board, image) == 1.0  # at quarter size a checkerboard is grey
-    assert losses.pair_distance(image + 1, image) == 2.0
+    known = torch.tensor([True])
+    assert losses.pair_distance(board, image, known) == 1.0  # at quarter size a checkerboard is grey
+    assert losses.pair_distance(image + 1, image, known) == 2.0
+    assert losses.pair_distance(image + 1, image, ~known) == 0.0
+    four = [torch.cat([x] * 4) for x in (image + 1, image)]
+    assert losses.pair_distance(four[0], four[1], torch.tensor([True, False, False, True])) == 1.0
 
 
 def test_totals_are_the_weighted_terms() -> None:

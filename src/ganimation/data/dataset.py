@@ -72,6 +72,8 @@ class DatasetInfo:
             raise DatasetError(f"{folder}: not a data set ({hint})") from None
         except (OSError, ValueError) as error:
             raise DatasetError(f"{path}: cannot be read ({error})") from error
+        if not isinstance(content, dict):
+            raise DatasetError(f"{path}: damaged (not an object); prepare the data set again")
         version = content.pop("format_version", None)
         if version != FORMAT_VERSION:
             raise DatasetError(

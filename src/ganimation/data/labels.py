@@ -77,7 +77,10 @@ def read_openface(path: Path) -> dict[str, tuple[float, ...]]:
 
 
 def _openface_row(path: Path, faces: list[Mapping[str, str]]) -> tuple[float, ...]:
-    best = max(faces, key=lambda row: float(row.get("confidence") or 0.0))
+    try:
+        best = max(faces, key=lambda row: float(row.get("confidence") or 0.0))
+    except ValueError as error:
+        raise DatasetError(f"{path}: a confidence is not a number ({error})") from error
     values = []
     for code in OPENFACE_AUS:
         column = f"{code}_r"

@@ -75,29 +75,43 @@ def prepare(
         raise DatasetError(f"{photos}: no such folder of photos")
     if not 32 <= size <= 1024:
         raise DatasetError(f"crop size {size}: it lies in 32..1024 pixels")
-    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if jobs is not None and jobs < 1:
+        raise DatasetError(f"{jobs} jobs: at least 1")
+    found = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*") if path.suffix.lower() in SUFFIXES)
+    names = [name for name in found if _is_text(name)]
     if not names:
         raise DatasetError(f"{photos}: no photos in this folder ({' '.join(sorted(SUFFIXES))})")
     known = _known(names, labels, openface)
     aus, annotator = (OPENFACE_AUS, "OpenFace 2") if openface else (DEFAULT_AUS, ANNOTATOR)
     plan = Plan(str(photos), size, CropTemplate(), annotator, aus)
-    fingerprint = _fingerprint(plan, names, known)
+    fingerprint = _fingerprint(plan, photos, names, known)
     parts = _open_folder(folder, fingerprint)
     if parts is None:
         return DatasetInfo.read(folder)
     chunks = [names[start : start + PHOTOS_PER_PART] for start in range(0, len(names), PHOTOS_PER_PART)]
     _run(plan, chunks, known, parts, jobs or os.cpu_count() or 1, progress)
-    info = _join(plan, parts, len(chunks), folder)
+    odd = [name for name in found if not _is_text(name)]
+    info = _join(plan, parts, len(chunks), folder, odd)
     shutil.rmtree(parts)
     return info
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a file name can be written down; on Linux it may be any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _known(names: list[str], labels: Path | None, openface: Path | None) -> dict[str, PhotoLabel]:
     """Return what the CSVs say of each photo."""
     known = read_labels(labels) if labels else {}
-    if labels and not known.keys() & set(names):
+    if strange := known.keys() - set(names):
         raise DatasetError(
-            f"{labels}: names none of the photos; 'file' is relative to the photos' folder, like {names[0]}"
+            f"{labels}: names {len(strange)} photos that are not there, for example {min(strange)}; "
+            f"'file' is relative to the photos' folder, like {names[0]}"
         )
     if openface is None:
         return known
@@ -112,10 +126,12 @@ def _known(names: list[str], labels: Path | None, openface: Path | None) -> dict
     return result
 
 
-def _fingerprint(plan: Plan, names: list[str], known: dict[str, PhotoLabel]) -> str:
-    """Return a digest of everything that decides the parts, but where the photos lie."""
+def _fingerprint(plan: Plan, photos: Path, names: list[str], known: dict[str, PhotoLabel]) -> str:
+    """Return a digest of everything that decides the parts; a photo counts by name, size and time of change."""
+    stats = [(name, (photos / name).stat()) for name in names]
+    files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     told = {name: asdict(label) for name, label in sorted(known.items())}
-    what = [FORMAT_VERSION, plan.size, asdict(plan.template), plan.annotator, plan.aus, names, told]
+    what = [FORMAT_VERSION, plan.size, asdict(plan.template), plan.annotator, plan.aus, files, told]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
@@ -132,6 +148,7 @@ def _open_folder(folder: Path, fingerprint: str) -> Path | None:
                 f"{folder}: holds a data set of other photos or settings; name another folder or remove it"
             )
         if (folder / "dataset.json").exists():
+            shutil.rmtree(parts, ignore_errors=True)
             return None
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder}: exists and is not a data set that was begun here; name another folder")
@@ -154,7 +171,7 @@ def _run(
 ) -> None:
     """Make the parts that are missing."""
     total = sum(len(chunk) for chunk in chunks)
-    missing = [number for number in range(len(chunks)) if not _part(parts, number).exists()]
+    missing = [number for number in range(len(chunks)) if not _is_whole(_part(parts, number))]
     done = total - sum(len(chunks[number]) for number in missing)
     progress(done, total)
     with ProcessPoolExecutor(min(jobs, max(1, len(missing))), get_context("spawn")) as pool:
@@ -168,8 +185,18 @@ def _run(
                 done += tasks[task]
                 progress(done, total)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)  # what runs is finished, what waits is dropped
             raise
+
+
+def _is_whole(part: Path) -> bool:
+    """Return whether a part is there and can be read to its end."""
+    pa, parquet = require("pyarrow", "train"), require("pyarrow.parquet", "train")
+    try:
+        parquet.read_metadata(part)
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return True
 
 
 def _part(parts: Path, number: int) -> Path:
@@ -229,17 +256,29 @@ def _row(plan: Plan, name: str, label: PhotoLabel) -> dict[str, Any] | str:
     return {"image": encoded, "aus": aus, "identity": label.identity, "session": label.session, "split": label.split}
 
 
-def _join(plan: Plan, parts: Path, count: int, folder: Path) -> DatasetInfo:
+def _join(plan: Plan, parts: Path, count: int, folder: Path, odd: list[str]) -> DatasetInfo:
     """Join the parts into shards and write ``dataset.json``.
 
+    Args:
+        plan: what was done.
+        parts: their folder.
+        count: how many there are.
+        folder: the data set.
+        odd: photos that were passed over because their names are not text.
+
     Raises:
-        DatasetError: no photo gave a face.
+        DatasetError: no photo gave a face; nothing is left behind.
     """
+    for stray in folder.glob(".*.parquet"):  # of a run that was killed while it joined
+        stray.unlink()
     splits = [entry["row"]["split"] for entry in _entries(parts, count) if entry["row"] is not None]
     skipped = tuple(
         {"path": entry["name"], "reason": entry["reason"]} for entry in _entries(parts, count) if entry["row"] is None
     )
+    skipped += tuple({"path": ascii(name)[1:-1], "reason": "the file's name is not text (UTF-8)"} for name in odd)
     if not splits:
+        shutil.rmtree(parts)
+        (folder / ".fingerprint").unlink()
         raise DatasetError(
             f"{plan.root}: no usable face in {len(skipped)} photos ({skipped[0]['path']}: {skipped[0]['reason']})"
         )

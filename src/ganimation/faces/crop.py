@@ -102,27 +102,23 @@ def cut(image: NDArray[np.uint8], transform: Transform, size: int) -> NDArray[np
     """
     scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
     factor = int(1 / scale) if scale < 0.5 else 1
-    if factor > 1:
-        image, transform = _shrunk(image, transform, size, factor)
-    return np.asarray(
-        cv2.warpAffine(image, transform, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
-        np.uint8,
-    )
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = bounds(transform, size, (height, width), margin=2 * factor)
+    x0, y0 = min(x0, width - factor), min(y0, height - factor)  # a crop beside the photo is made of its last pixels
+    part = image[max(0, y0) : max(y1, y0 + factor), max(0, x0) : max(x1, x0 + factor)]
+    transform = _moved(transform, max(0, x0), max(0, y0))
+    if factor > 1 and min(part.shape[:2]) >= factor:
+        part, transform = _averaged(part, transform, factor)
+    flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
+    return np.asarray(cv2.warpAffine(part, transform, (size, size), flags=flags, borderMode=border), np.uint8)
 
 
-def _shrunk(
-    image: NDArray[np.uint8], transform: Transform, size: int, factor: int
-) -> tuple[NDArray[np.uint8], Transform]:
-    """Average the part under the crop over ``factor`` x ``factor`` pixels; return it with its transform."""
-    x0, y0, x1, y1 = bounds(transform, size, image.shape[:2], margin=2 * factor)
-    if x1 - x0 < factor or y1 - y0 < factor:
-        return image, transform
-    width, height = (x1 - x0) // factor, (y1 - y0) // factor
-    part = image[y0 : y0 + height * factor, x0 : x0 + width * factor]
-    small = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
-    shift = np.array([x0, y0]) + (factor - 1) / 2
-    linear = transform[:, :2] * factor
-    return np.asarray(small, np.uint8), np.hstack([linear, (transform[:, :2] @ shift + transform[:, 2])[:, None]])
+def _averaged(image: NDArray[np.uint8], transform: Transform, factor: int) -> tuple[NDArray[np.uint8], Transform]:
+    """Average an image over ``factor`` x ``factor`` pixels; return it with its transform."""
+    height, width = (side // factor for side in image.shape[:2])
+    small = cv2.resize(image[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
+    moved = _moved(transform, (factor - 1) / 2, (factor - 1) / 2)
+    return np.asarray(small, np.uint8), np.hstack([moved[:, :2] * factor, moved[:, 2:]])
 
 
 def bounds(transform: Transform, size: int, shape: tuple[int, int], margin: int = 0) -> tuple[int, int, int, int]:
@@ -177,7 +173,7 @@ def _paste_band(
     return np.where(weight > 0.0, np.rint(mixed), part).astype(np.uint8)
 
 
-def _moved(transform: Transform, x: int, y: int) -> Transform:
+def _moved(transform: Transform, x: float, y: float) -> Transform:
     """Return the transform for a part of the photo that begins at (x, y)."""
     return np.hstack([transform[:, :2], (transform[:, :2] @ np.array([x, y]) + transform[:, 2])[:, None]])
 

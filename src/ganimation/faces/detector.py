@@ -19,6 +19,9 @@ CLOSE_SIDE = 192
 #: Boxes that overlap this much (intersection over union) in a picture and in its mirror image are one face.
 SAME_FACE = 0.5
 
+# Below about this many pixels a side, YuNet's answer in OpenCV is noise.
+_LEAST_SIDE = 64
+
 # A row of YuNet's answer: box, five points, score; and the order of the points in a mirror image.
 _BOX, _POINTS, _SCORE = slice(0, 4), slice(4, 14), 14
 _MIRRORED_POINTS = [1, 0, 2, 4, 3]
@@ -88,12 +91,19 @@ class FaceDetector:
         return rows[int(np.argmax(overlaps))] if overlaps and max(overlaps) >= SAME_FACE else row
 
     def _search(self, bgr: cv2.typing.MatLike) -> Rows:
+        height, width = bgr.shape[:2]
+        missing = (0, max(0, _LEAST_SIDE - height), 0, max(0, _LEAST_SIDE - width))
+        if any(missing):
+            bgr = cv2.copyMakeBorder(bgr, *missing, cv2.BORDER_CONSTANT)
         with self._lock:
             self._net.setInputSize((bgr.shape[1], bgr.shape[0]))
             rows = self._net.detect(bgr)[1]
         if rows is None:
             return np.empty((0, 15), np.float32)
-        return np.asarray(rows[np.isfinite(rows).all(axis=1)], np.float32)
+        sane = (
+            np.isfinite(rows).all(axis=1) & (np.abs(rows) <= 2 * max(bgr.shape)).all(axis=1) & (rows[:, 2:4] > 1).all(1)
+        )
+        return np.asarray(rows[sane], np.float32)
 
 
 def _moved(rows: Rows, scale: NDArray[np.float64], origin: NDArray[np.float64]) -> Rows:

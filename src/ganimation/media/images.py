@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from ganimation.errors import MediaError
 
@@ -30,8 +31,11 @@ _WRITERS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".t
 _HOLDS_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
 _EXIF_ORIENTATION = 0x0112
 
+# Tags by which a TIFF says how its pixels lie in the file; Pillow lists them with the EXIF.
+_TIFF_LAYOUT = (254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 296, 317, 320, 338, 339, 34675)
+
 # What brings a picture of each EXIF orientation upright.
-_TURNS: dict[int, Callable[[NDArray[np.uint16]], NDArray[np.uint16]]] = {
+_TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: np.fliplr,
     3: lambda samples: np.rot90(samples, 2),
     4: np.flipud,
@@ -54,6 +58,7 @@ class Photo:
         deep: the 16-bit samples behind ``pixels``, (H, W, 3) uint16; ``None`` for 8-bit files.
         grey: the file holds one channel; it is written with one again.
         icc_profile: the embedded colour profile of ``pixels``, which are never converted to another space.
+        dpi: resolution for print, horizontal and vertical.
         exif: the EXIF block with its orientation reset, since ``pixels`` are upright.
         source: the file it was read from.
         unchanged: ``pixels`` are what ``source`` decodes to.
@@ -65,6 +70,7 @@ class Photo:
     grey: bool = False
     icc_profile: bytes | None = None
     exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
     source: Path | None = None
     unchanged: bool = False
 
@@ -111,7 +117,9 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
         raise MediaError(
             f"{path}: more than {max_pixels / 1e6:g} megapixels; --max-megapixels raises the limit"
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except MediaError:
+        raise
+    except Exception as error:  # a damaged file makes the decoders raise nearly anything
         raise MediaError(f"{path}: damaged, cut short or unreadable ({error})") from error
 
 
@@ -134,26 +142,40 @@ def _register_heif() -> None:
 
 
 def _decode(path: Path, image: Image.Image) -> Photo:
-    icc_profile = image.info.get("icc_profile")
+    icc_profile, dpi = image.info.get("icc_profile"), image.info.get("dpi")
     wide = _decode_16_bit(path, image)  # first: Pillow forgets how many bits there were once it has read the pixels
     mode = image.mode
-    upright = ImageOps.exif_transpose(image)
-    exif = upright.getexif()
-    exif_bytes = exif.tobytes() if len(exif) else None
+    image.load()
+    orientation, exif = _read_exif(image)
+    known: dict[str, Any] = {"icc_profile": icc_profile, "exif": exif, "dpi": dpi, "source": path, "unchanged": True}
     if wide is not None:
-        turn = _TURNS.get(image.getexif().get(_EXIF_ORIENTATION, 1), np.copy)
-        deep, deep_alpha = turn(wide[0]), None if wide[1] is None else turn(wide[1])
-        pixels = (deep >> 8).astype(np.uint8)
-        return Photo(pixels, deep_alpha, deep, mode.startswith("I"), icc_profile, exif_bytes, path, unchanged=True)
+        turn = _TURNS.get(orientation, np.asarray)
+        deep, deep_alpha = (None if samples is None else np.ascontiguousarray(turn(samples)) for samples in wide)
+        assert deep is not None
+        return Photo((deep >> 8).astype(np.uint8), deep_alpha, deep, grey=mode.startswith("I"), **known)
     grey = mode in ("L", "LA", "1")
     if mode == "CMYK":
-        upright, icc_profile = _from_cmyk(upright, icc_profile)
+        image, known["icc_profile"] = _from_cmyk(image, icc_profile)
     alpha = None
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        alpha = np.asarray(upright.getchannel("A"))
-    pixels = np.array(upright.convert("RGB"))
-    return Photo(pixels, alpha, None, grey, icc_profile, exif_bytes, path, unchanged=True)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+    turn = _TURNS.get(orientation, np.asarray)
+    pixels = np.array(turn(np.asarray(image.convert("RGB"))), order="C")
+    alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
+    return Photo(pixels, alpha, None, grey, **known)
+
+
+def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
+    """Return the orientation, and the EXIF block with that reset; 1 and nothing where it cannot be understood."""
+    try:
+        exif = image.getexif()
+        orientation = int(exif.pop(_EXIF_ORIENTATION, 1))
+        for tag in _TIFF_LAYOUT:
+            exif.pop(tag, None)
+        return orientation, exif.tobytes() if len(exif) else None
+    except Exception:  # odd EXIF must not cost the picture, and raises nearly anything
+        return 1, None
 
 
 def _decode_16_bit(path: Path, image: Image.Image) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None] | None:
@@ -198,6 +220,19 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, 
     return image.convert("RGB"), None
 
 
+def to_srgb(photo: Photo) -> Pixels:
+    """Return the colours in sRGB, for films, which carry no colour profile; unchanged where the profile is unusable."""
+    if photo.icc_profile is None:
+        return photo.pixels
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(photo.icc_profile))
+        image = Image.fromarray(photo.pixels)
+        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return photo.pixels
+    return photo.pixels if converted is None else np.array(converted)
+
+
 def check_writable(path: str | os.PathLike[str], suffixes: Collection[str] = tuple(_WRITERS)) -> Path:
     """Return ``path`` if a file of one of these formats can be made there, before any work is done for it.
 
@@ -209,6 +244,8 @@ def check_writable(path: str | os.PathLike[str], suffixes: Collection[str] = tup
         raise MediaError(
             f"{path}: cannot write {path.suffix or 'a file without ending'}; use one of {' '.join(sorted(suffixes))}"
         )
+    if len(os.fsencode(path.name)) > 200:
+        raise MediaError(f"{path.name[:20]}...: a file name of {len(path.name)} characters; choose one of at most 200")
     if path.is_dir():
         raise MediaError(f"{path}: a folder; name a file in it")
     if not path.parent.is_dir():
@@ -236,6 +273,8 @@ def write_image(photo: Photo, path: str | os.PathLike[str]) -> None:
         return
     if photo.alpha is not None and format_ not in _HOLDS_ALPHA:
         raise MediaError(f"{path}: JPEG cannot hold this picture's transparency; write .png, .webp or .tif")
+    if photo.deep is not None and format_ == "TIFF" and (photo.icc_profile or photo.exif):
+        raise MediaError(f"{path}: a TIFF of 16 bits cannot be given its colour profile and EXIF here; write .png")
     with atomic(path) as temporary:
         if photo.deep is not None and format_ in ("PNG", "TIFF"):
             _write_16_bit(photo, temporary, path.suffix.lower())
@@ -250,16 +289,18 @@ def _write_8_bit(photo: Photo, path: Path, format_: str) -> None:
     if photo.alpha is not None:
         alpha = photo.alpha if photo.alpha.dtype == np.uint8 else (photo.alpha >> 8).astype(np.uint8)
         image.putalpha(Image.fromarray(alpha))
-    options: dict[str, object] = {"icc_profile": photo.icc_profile} if photo.icc_profile else {}
-    if photo.exif:
-        options["exif"] = photo.exif
+    kept = {"icc_profile": photo.icc_profile, "exif": photo.exif, "dpi": photo.dpi}
+    options: dict[str, object] = {name: value for name, value in kept.items() if value}
     if format_ == "JPEG":
         options |= {"quality": 95, "subsampling": 0}
     elif format_ == "WEBP":
         options |= {"lossless": True}
     elif format_ == "TIFF":
         options |= {"compression": "tiff_deflate"}
-    image.save(path, format=format_, **options)
+    try:
+        image.save(path, format=format_, **options)
+    except ValueError as error:
+        raise MediaError(f"this picture cannot be written as {format_} ({error}); write .png") from error
 
 
 def _write_16_bit(photo: Photo, path: Path, suffix: str) -> None:
@@ -298,6 +339,8 @@ def atomic(path: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
         raise MediaError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -65,23 +65,39 @@ def _write_mp4(frames: Iterable[Pixels], path: Path, fps: float, width: int, hei
         stream.width, stream.height = width + width % 2, height + height % 2  # H.264 halves colour: even sides
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "18", "preset": "veryfast"}
+        colours = stream.codec_context  # say what the numbers mean, or players guess from the size: 1 is BT.709
+        colours.color_primaries = colours.color_trc = colours.colorspace = colours.color_range = 1
         for frame in frames:
             pixels = frame
             if pixels.shape[:2] != (stream.height, stream.width):
                 edges = (0, stream.height - height, 0, stream.width - width)
                 pixels = np.asarray(cv2.copyMakeBorder(pixels, *edges, cv2.BORDER_REPLICATE), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            rgb = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            container.mux(
+                stream.encode(rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"))
+            )
         container.mux(stream.encode(None))
 
 
 def _write_animation(frames: Iterable[Pixels], path: Path, fps: float, suffix: str) -> None:
-    pictures = (Image.fromarray(frame) for frame in frames)
-    if suffix == ".gif":
-        pictures = (picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG) for picture in pictures)
-    first = next(pictures)
+    unit = 10 if suffix == ".gif" else 1  # milliseconds that the format counts in
+    every = (
+        max(1, -(-round(fps * 2 * unit) // 1000)) if suffix == ".gif" else 1
+    )  # players slow what is above 50 a second
     options = {"quality": 90, "method": 2} if suffix == ".webp" else {"optimize": False}
-    duration = max(20, round(1000 / fps)) if suffix == ".gif" else round(1000 / fps)
-    first.save(path, save_all=True, append_images=pictures, duration=duration, loop=0, **options)
+
+    def pictures() -> Iterator[Image.Image]:
+        for number, frame in enumerate(itertools.islice(frames, None, None, every)):
+            begins, ends = (round(1000 * index * every / fps / unit) * unit for index in (number, number + 1))
+            picture = Image.fromarray(frame)
+            if suffix == ".gif":
+                picture = picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+            picture.info["duration"] = ends - begins
+            yield picture
+
+    rest = pictures()
+    first = next(rest)
+    first.save(path, save_all=True, append_images=rest, loop=0, **options)
 
 
 def shrink(pixels: Pixels, longest: int) -> Pixels:

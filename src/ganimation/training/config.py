@@ -212,7 +212,7 @@ OFFICIAL = dataclasses.replace(
     ),
 )
 
-_SMALL_WEIGHTS = Weights(expression=100.0, cycle=10.0, attention=0.1, smoothness=1e-4, pair=20.0)
+_SMALL_WEIGHTS = Weights(expression=100.0, cycle=10.0, attention=0.1, smoothness=1e-4, pair=40.0)
 
 #: A usable model on a laptop's CPU: learn from pairs of one session, let the critic catch up, then everything together.
 SMALL = TrainingConfig(

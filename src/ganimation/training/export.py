@@ -49,7 +49,10 @@ def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
     if found is None:
         raise TrainingError(f"{run}: no complete checkpoint yet; train further")
     step, state = found
-    config = _config(trained, about, step, state["seconds"])
+    try:
+        config = _config(trained, about, step, state["seconds"])
+    except (KeyError, TypeError) as error:
+        raise TrainingError(f"{run / CONFIG}: damaged ({error})") from error
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).exists())):
         raise ModelError(f"{folder}: exists and is not a model folder; name another")
     try:

@@ -108,6 +108,7 @@ def train(
         raise TrainingError(
             f"a batch of {config.batch} cannot be shared by {fabric.world_size} processes; choose a multiple"
         )
+    batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
         _claim(run, config, dataset)
     fabric.barrier()
@@ -117,7 +118,6 @@ def train(
         state.load(*found)
     if fabric.is_global_zero:
         _cut_metrics(run / "metrics.jsonl", state.step)
-    batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     while state.step < config.steps:
         phase, step = config.at(state.step)
         terms = _step(state, phase, step, config, batches, fabric)
@@ -223,7 +223,7 @@ def _update_critic(
             penalty = losses.gradient_penalty(_realism(state.critic), batch.source, fake, batch.mix)
         terms["critic/gradient_penalty"] = penalty
     if with_penalty and config.penalty_apart:
-        _descend(fabric, state.critic_optimizer, phase.weights.gradient_penalty * penalty)
+        _descend(fabric, state.critic_optimizer, phase.weights.gradient_penalty * penalty, alone=state.critic)
     else:
         _descend(fabric, state.critic_optimizer, losses.critic_loss(terms, phase.weights))
     return terms
@@ -260,17 +260,22 @@ def _update_generator(state: State, batch: Batch, phase: Phase, config: Training
         terms["generator/cycle"] = losses.distance(cycled, batch.source)
         terms["generator/attention"] += losses.attention_penalty(attention_back, weights.attention_form)
         terms["generator/smoothness"] += losses.smoothness(attention_back, weights.smoothness_form)
-    if weights.pair and batch.known.any():
-        terms["generator/pair"] = losses.pair_distance(fake[batch.known], batch.truth[batch.known])
+    if weights.pair:
+        terms["generator/pair"] = losses.pair_distance(fake, batch.truth, batch.known)
     _descend(fabric, state.generator_optimizer, losses.generator_loss(terms, weights))
     terms["mask/mean"] = attention.mean()
     terms["mask/spread"] = attention.flatten(1).std(dim=1).mean()
     return terms
 
 
-def _descend(fabric: Fabric, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def _descend(fabric: Fabric, optimizer: torch.optim.Optimizer, loss: Tensor, alone: nn.Module | None = None) -> None:
+    """Take a step down ``loss``; ``alone`` is the network whose gradients Fabric's wrapper did not see and share."""
     optimizer.zero_grad()
     fabric.backward(loss)
+    if alone is not None and fabric.world_size > 1:
+        for value in alone.parameters():
+            if value.grad is not None:
+                value.grad = fabric.all_reduce(value.grad, reduce_op="mean")  # type: ignore[assignment]
     optimizer.step()
 
 

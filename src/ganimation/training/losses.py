@@ -79,10 +79,17 @@ def distance(image: Tensor, truth: Tensor) -> Tensor:
     return (image - truth).abs().mean()
 
 
-def pair_distance(image: Tensor, truth: Tensor) -> Tensor:
-    """Return :func:`distance` at full and at quarter size, which also asks for the right large shapes."""
+def pair_distance(image: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    """Return the distance to the true picture at full and at quarter size, which also asks for the right large shapes.
+
+    Args:
+        image: (N, 3, H, W).
+        truth: (N, 3, H, W).
+        known: (N,) bool; where it is false there is no true picture, and that row counts as a distance of 0.
+    """
+    share = known[:, None, None, None].to(image.dtype)
     small = [torch.nn.functional.avg_pool2d(x, 4) for x in (image, truth)]
-    return distance(image, truth) + distance(small[0], small[1])
+    return distance(share * image, share * truth) + distance(share * small[0], share * small[1])
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,8 @@ class Weights:
         cycle: lambda_idt.
         attention: lambda_A.
         smoothness: lambda_A times lambda_TV, since Eq. 5 multiplies both.
-        pair: of the distance to the true picture, where one is known; not in the paper.
+        pair: of the distance to the true picture, a mean over the batch in which rows without one count 0; not in the
+            paper.
         attention_form: see :func:`attention_penalty`.
         smoothness_form: see :func:`smoothness`.
     """

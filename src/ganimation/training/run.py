@@ -52,6 +52,8 @@ def start(
     config = presets.preset(preset)
     if steps is not None and not 1 <= steps <= 100_000_000:
         raise TrainingError(f"--steps {steps}: at least 1")
+    if seed is not None and not 0 <= seed < 2**63:
+        raise TrainingError(f"--seed {seed}: it lies in 0..2**63-1")
     faces = FaceDataset(dataset)
     config = config.resolve(len(faces), steps)
     if seed is not None:
