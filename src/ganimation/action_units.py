@@ -77,8 +77,8 @@ ACTION_UNITS: Mapping[str, ActionUnit] = {unit.code: unit for unit in _ALL}
 #: Which AUs: EMFACS (Friesen & Ekman, EMFACS-7: Emotional Facial Action Coding System, 1983) in the form tabulated by
 #: Matsumoto, Keltner, Shiota, O'Sullivan & Frank, "Facial expressions of emotion", Handbook of Emotions, 3rd ed., 2008,
 #: with fear as the paper's introduction lists it. AU23 of anger is shown through AU24, the lip pressor, which the
-#: default AUs have. Contempt is one-sided in life and two-sided here, and its AU14 is not among the default AUs. Intensities:
-#: ours, chosen so that ``strength`` 1 is a full but natural expression.
+#: default AUs have. Contempt is one-sided in life and two-sided here, and its AU14 is not among the default AUs.
+#: Intensities: ours, chosen so that ``strength`` 1 is a full but natural expression.
 EMOTIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
     "happiness": {"AU06": 0.7, "AU12": 0.9, "AU25": 0.6},
