@@ -87,6 +87,7 @@ def _write_animation(frames: Iterable[Pixels], path: Path, fps: float, suffix: s
     options = {"quality": 90, "method": 2} if suffix == ".webp" else {"optimize": False}
 
     def pictures() -> Iterator[Image.Image]:
+        """Yield what is kept of the frames, each with its duration in milliseconds."""
         for number, frame in enumerate(itertools.islice(frames, None, None, every)):
             begins, ends = (round(1000 * index * every / fps / unit) * unit for index in (number, number + 1))
             picture = Image.fromarray(frame)
