@@ -216,7 +216,7 @@ def read_requests(path: Path, known: Iterable[str] = tuple(ACTION_UNITS)) -> tup
 
 
 def requests_from_mapping(
-    expression: Mapping[str, float | str], known: Iterable[str] = tuple(ACTION_UNITS)
+    expression: Mapping[str, float | str] | Mapping[str, float], known: Iterable[str] = tuple(ACTION_UNITS)
 ) -> tuple[Request, ...]:
     """Turn ``{"AU12": 0.8, "AU06": "+0.3"}`` into requests: numbers are absolute, strings may be relative.
 

@@ -23,7 +23,7 @@ SAME = 0.0051
 Which = Literal["largest", "all"] | int
 Pixels = NDArray[np.uint8]
 PhotoLike = Photo | Pixels | str | os.PathLike[str]
-Expression = Mapping[str, float] | Sequence[Request]
+Expression = Mapping[str, float | str] | Mapping[str, float] | Sequence[Request]
 
 
 @dataclass(frozen=True)
@@ -111,16 +111,15 @@ class Editor:
 
         Args:
             photo: a path, a :class:`Photo`, or RGB uint8 (H, W, 3).
-            expression: intensity by AU, as in ``{"AU12": 0.8}``, or parsed requests, which may be relative. AUs that
-                are not named keep what the photo shows.
+            expression: intensity by AU, as in ``{"AU12": 0.8, "AU06": "+0.3"}``, where a string may be relative; or
+                parsed requests. AUs that are not named keep what the photo shows.
             faces: ``largest``, ``all``, or a face's number from 1 in the order of :meth:`read`.
 
         Raises:
             ActionUnitError: an AU that the model does not know, or an intensity out of range.
             FaceError: no face, or not as many.
         """
-        frame = self.session(photo, expression, faces)
-        return frame.at(1.0)
+        return self.session(photo, expression, faces).at(1.0)
 
     def animate(
         self, photo: PhotoLike, expression: Expression, alphas: Sequence[float], faces: Which = "largest"

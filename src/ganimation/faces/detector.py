@@ -65,9 +65,7 @@ class FaceDetector:
         scale = min(1.0, DETECTION_SIDE / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = image if scale == 1.0 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-        rows = _merge(self._search(bgr), _mirror(self._search(cv2.flip(bgr, 1)), size[0]))
-        rows = _moved(rows, np.array([width / size[0], height / size[1]]), np.zeros(2))
+        rows = _moved(self._search_both_ways(small), np.array([width / size[0], height / size[1]]), np.zeros(2))
         if scale < 1.0:
             rows = np.array([self._look_closer(image, row) for row in rows], np.float32).reshape(-1, 15)
         found = [
@@ -84,11 +82,14 @@ class FaceDetector:
         origin = np.array([x + w / 2, y + h / 2]) - side / 2
         shift = scale * (0.5 - origin) - 0.5  # from edges, in which boxes count, to pixel centres
         view = cut(image, np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]]), CLOSE_SIDE)
-        bgr = cv2.cvtColor(view, cv2.COLOR_RGB2BGR)
-        rows = _merge(self._search(bgr), _mirror(self._search(cv2.flip(bgr, 1)), CLOSE_SIDE))
-        rows = _moved(rows, np.full(2, 1.0 / scale), origin)
+        rows = _moved(self._search_both_ways(view), np.full(2, 1.0 / scale), origin)
         overlaps = [_overlap(row[_BOX], other[_BOX]) for other in rows]
         return rows[int(np.argmax(overlaps))] if overlaps and max(overlaps) >= SAME_FACE else row
+
+    def _search_both_ways(self, image: cv2.typing.MatLike) -> Rows:
+        """Search an image (RGB) and its mirror image; average what agrees."""
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        return _merge(self._search(bgr), _mirror(self._search(cv2.flip(bgr, 1)), bgr.shape[1]))
 
     def _search(self, bgr: cv2.typing.MatLike) -> Rows:
         height, width = bgr.shape[:2]

@@ -113,10 +113,6 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
         raise MediaError(f"{path}: a folder, not a picture") from None
     except UnidentifiedImageError:
         raise MediaError(f"{path}: not a picture in a format that can be read (JPEG, PNG, WebP, TIFF, HEIC)") from None
-    except Image.DecompressionBombError:
-        raise MediaError(
-            f"{path}: more than {max_pixels / 1e6:g} megapixels; --max-megapixels raises the limit"
-        ) from None
     except MediaError:
         raise
     except Exception as error:  # a damaged file makes the decoders raise nearly anything
@@ -147,20 +143,19 @@ def _decode(path: Path, image: Image.Image) -> Photo:
     mode = image.mode
     image.load()
     orientation, exif = _read_exif(image)
+    turn = _TURNS.get(orientation, np.asarray)
+    grey = mode in ("L", "LA", "1") or mode.startswith("I")
     known: dict[str, Any] = {"icc_profile": icc_profile, "exif": exif, "dpi": dpi, "source": path, "unchanged": True}
     if wide is not None:
-        turn = _TURNS.get(orientation, np.asarray)
         deep, deep_alpha = (None if samples is None else np.ascontiguousarray(turn(samples)) for samples in wide)
         assert deep is not None
-        return Photo((deep >> 8).astype(np.uint8), deep_alpha, deep, grey=mode.startswith("I"), **known)
-    grey = mode in ("L", "LA", "1")
+        return Photo((deep >> 8).astype(np.uint8), deep_alpha, deep, grey, **known)
     if mode == "CMYK":
         image, known["icc_profile"] = _from_cmyk(image, icc_profile)
     alpha = None
     if image.has_transparency_data:
         image = image.convert("RGBA")
         alpha = np.asarray(image.getchannel("A"))
-    turn = _TURNS.get(orientation, np.asarray)
     pixels = np.array(turn(np.asarray(image.convert("RGB"))), order="C")
     alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
     return Photo(pixels, alpha, None, grey, **known)
