@@ -109,7 +109,7 @@ def test_from_photos_to_a_model(photos: Path, labels: Path, tmp_path: Path, caps
     assert (Path(run) / "metrics.jsonl").read_text() == before
     capsys.readouterr()
     assert "training.seed was 0 and is 5" in fails(capsys, *train, "--seed", 5)
-    assert "--seed -1" in fails(capsys, *train, "--seed", -1)
+    assert "seed=-1" in fails(capsys, *train, "--seed", -1)
     assert main(["export", run, "-o", model]) == 0
     assert {path.name for path in Path(model).iterdir()} == {
         "config.json", "generator.safetensors", "critic.safetensors", "generator.onnx", "README.md",

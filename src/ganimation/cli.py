@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GanimationError as error:
         print(f"ganimation: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("ganimation: stopped", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"ganimation: {interrupt}" if str(interrupt) else "ganimation: stopped", file=sys.stderr)
         return 130
     return 0
 
@@ -243,20 +244,77 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--preset", default="small", help="paper, official or small (default)")
     parser.add_argument("--steps", type=int, help="scale the preset's phases to this many steps in all")
     parser.add_argument("--seed", type=int, help="of all randomness (default: the preset's)")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], dest="changes", metavar="NAME=X",
+        help="change a field of the preset: size=64, weights.attention=0.3 (all phases), adversarial.steps=500 (one)",
+    )  # fmt: skip
+    parser.add_argument("--init", default="", metavar="MODEL", help="begin from a model folder, or from 'bundled'")
+    parser.add_argument("--dry-run", action="store_true", help="measure some steps, say what it would take, and stop")
     parser.add_argument("--devices", default="auto", help="how many (default: all there are)")
     parser.add_argument("--accelerator", default="auto", help="auto (default), cpu, cuda, mps")
     parser.add_argument("--strategy", default="auto", help="auto (default), ddp, ...")
     parser.add_argument("--num-nodes", type=int, default=1, help="machines (default 1)")
     parser.add_argument("--precision", default="auto", help="auto (default), 32-true, bf16-mixed, 16-mixed")
+    parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="take each batch in N parts, for memory")
+    parser.add_argument("--compile", action="store_true", help="translate the generator with torch.compile")
+    parser.add_argument("--wandb", default="", metavar="PROJECT", help="log to Weights & Biases as well")
 
 
 def _train(options: argparse.Namespace) -> None:
-    from ganimation.training.run import Machine, start
+    from ganimation.training import run
 
-    machine = Machine(options.accelerator, options.devices, options.num_nodes, options.strategy, options.precision)
-    with _progress("steps") as advance:
-        start(options.dataset, options.output, options.preset, machine, options.steps, options.seed, advance)
-    print(options.output)
+    machine = run.Machine(
+        options.accelerator, options.devices, options.num_nodes, options.strategy, options.precision,
+        options.accumulate, options.compile,
+    )  # fmt: skip
+    wish = run.Wish(options.preset, options.steps, options.seed, options.changes, options.init)
+    if options.dry_run:
+        print(run.estimate(options.dataset, wish, machine).text())
+        return
+    with _training_progress() as (report, say):
+        run.start(options.dataset, options.output, wish, machine, report, say, options.wandb)
+    if not _is_helper():
+        from ganimation.training.summary import summary
+
+        print(summary(options.output))
+        print(f"{options.output}: done; next: ganimation export {options.output} -o MODEL")
+
+
+def _is_helper() -> bool:
+    """Return whether this is one of several processes of a run and not the first, which speaks for all."""
+    return any(int(os.environ.get(name, "0") or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"))
+
+
+@contextmanager
+def _training_progress() -> Iterator[tuple[Callable[[int, int, dict[str, float]], None], Callable[[str], None]]]:
+    """Show a bar with losses on a terminal, or else a line every hundred steps; yield what reports and what says."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    live = console.is_terminal
+    silent = _is_helper()
+    with Progress(*columns, console=console, transient=True, disable=not live or silent) as bar:
+        task = bar.add_task("", total=None)
+
+        def report(step: int, total: int, terms: dict[str, float]) -> None:
+            losses = "  ".join(f"{name.split('/')[1]} {value:.3g}" for name, value in terms.items() if "/" in name)
+            bar.update(task, completed=step, total=total, description=losses)
+            if not live and not silent and step % 100 == 0:
+                print(f"{step}/{total}  {losses}", file=sys.stderr, flush=True)
+
+        yield report, lambda text: console.print(f"ganimation: {text}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _add_export(commands: Any) -> None:

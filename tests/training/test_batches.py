@@ -81,5 +81,3 @@ def test_what_cannot_be_drawn_is_said(dataset: Path, photos: Path, tmp_path: Pat
     prepare(photos, tmp_path / "faces", size=64, jobs=1)
     with pytest.raises(TrainingError, match="no two faces of the data set share a session"):
         Batches(FaceDataset(tmp_path / "faces"), TINY)
-    with pytest.raises(TrainingError, match=r"add up to 1.5, not 1"):
-        Batches(FaceDataset(dataset), dataclasses.replace(TINY, targets=TargetMix(photo=1, same=0.5)))

@@ -15,7 +15,7 @@ import torch
 
 from ganimation.errors import TrainingError
 from ganimation.training import checkpoints
-from ganimation.training.loop import build_networks
+from ganimation.training.state import build_networks
 from tests.training.tiny import STEPS, TINY, train_tiny
 
 

@@ -51,8 +51,11 @@ def test_the_penalty_looks_between_real_and_fake() -> None:
     assert seen[0][1].unique().item() == 1.0
 
 
-def test_expression_is_a_mean_over_batch_and_aus() -> None:
-    assert losses.expression(torch.full((7, 5), 0.5), torch.zeros(7, 5)) == 0.25
+@pytest.mark.parametrize(("form", "value"), [("mean", 0.25), ("sum", 1.25)])
+def test_expression_is_a_mean_over_the_batch_and_a_mean_or_sum_over_aus(
+    form: losses.ExpressionForm, value: float
+) -> None:
+    assert losses.expression(torch.full((7, 5), 0.5), torch.zeros(7, 5), form) == value
 
 
 @pytest.mark.parametrize(("form", "value"), [("norm", 0.5 * 8), ("square", 0.25), ("mean", 0.5)])

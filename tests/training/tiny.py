@@ -7,8 +7,9 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from ganimation.data.dataset import FaceDataset
-from ganimation.training.config import SMALL, TrainingConfig
+from ganimation.training.config import TrainingConfig
 from ganimation.training.loop import Cadence, train
+from ganimation.training.presets import SMALL
 
 STEPS = (3, 2, 3)
 

@@ -1,6 +1,11 @@
 """What a step learns from. Drawn from ``(seed, step, update)`` alone, so that no state has to be saved to resume."""
 
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -11,6 +16,8 @@ from torch import Tensor
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
 from ganimation.training.config import Phase, TargetMix, TrainingConfig
+
+GENERATOR_UPDATE = 1000  # the update number of a generator's batch, far from any critic update's
 
 _KINDS = ("photo", "single", "blend", "same")
 
@@ -41,6 +48,11 @@ class Batch:
         rest = [x.to(device) for x in (self.source_aus, self.target_aus, self.known, self.mix)]
         return Batch(images[0], rest[0], rest[1], images[1], rest[2], rest[3])
 
+    def split(self, parts: int) -> "list[Batch]":
+        """Return the batch as ``parts`` batches of the same size."""
+        columns = [getattr(self, item.name).chunk(parts) for item in fields(self)]
+        return [Batch(*values) for values in zip(*columns, strict=True)]
+
 
 class Batches:
     """Draws batches from a data set.
@@ -69,29 +81,22 @@ class Batches:
                 f"preset {config.preset} learns from pairs, and no two faces of the data set share a session; "
                 "prepare it with --labels naming sessions, or train with --preset official"
             )
-        self._all_weights = _draw_weights(dataset.aus, config.balance)
-        self._pair_weights = np.where(in_pairs, self._all_weights, 0.0)
-        if in_pairs.any():
-            self._pair_weights /= self._pair_weights.sum()
+        weights = _draw_weights(dataset.aus, config.balance)
+        self._all = np.cumsum(weights)
+        self._paired = np.cumsum(np.where(in_pairs, weights, 0.0))
         self._top = np.quantile(dataset.aus, 0.995, axis=0)
-        shares = [getattr(config.targets, kind) for kind in _KINDS]
-        if abs(sum(shares) - 1.0) > 1e-6:
-            raise TrainingError(f"the shares of the target mix add up to {sum(shares):g}, not 1: {config.targets}")
 
     def draw(self, step: int, update: int, phase: Phase) -> Batch:
         """Return this process's part of the batch of one update of one step."""
         rng = np.random.default_rng([self._config.seed, step, update])
         size = self._config.batch
         paired = np.arange(size) < round(phase.paired * size)
-        sources = np.where(
-            paired,
-            rng.choice(len(self._dataset), size, p=self._pair_weights if paired.any() else self._all_weights),
-            rng.choice(len(self._dataset), size, p=self._all_weights),
-        )
+        chances = self._paired if paired.any() else self._all
+        sources = np.where(paired, _draw_rows(rng, chances, size), _draw_rows(rng, self._all, size))
         targets = np.array(
             [self._partner(rng, row) if pair else row for row, pair in zip(sources, paired, strict=True)]
         )
-        others = rng.choice(len(self._dataset), size, p=self._all_weights)
+        others = _draw_rows(rng, self._all, size)
         drawn, same = draw_targets(
             rng, self._dataset.aus[sources], self._dataset.aus[others], self._top, self._config.targets
         )
@@ -143,6 +148,11 @@ class Batches:
         return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
+def _draw_rows(rng: np.random.Generator, cumulative: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Return rows drawn with replacement, in time that hardly grows with the data set."""
+    return np.asarray(np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right"), np.int64)
+
+
 def _warp(warp: NDArray[np.float64], scale: float, stored: int) -> NDArray[np.float64]:
     """Return the 2x3 matrix from a stored face to a training image, about their centres."""
     turn, zoom, shift_x, shift_y = warp
@@ -189,3 +199,32 @@ def draw_targets(
     blend = share * other + (1 - share) * source
     targets = np.select([kind[:, None] == 0, kind[:, None] == 1, kind[:, None] == 2], [noisy, single, blend], source)
     return targets, kind == 3
+
+
+def plan(config: TrainingConfig, start: int) -> Iterator[tuple[int, int, Phase]]:
+    """Yield step, update and phase of every batch of a run from step ``start`` on, in the order they are used."""
+    for step in range(start, config.steps):
+        phase, _ = config.at(step)
+        for update in range(phase.critic_steps):
+            yield step, update, phase
+        if phase.train_generator and not (phase.critic_steps and config.shared_batch):
+            yield step, GENERATOR_UPDATE, phase
+
+
+@contextmanager
+def ahead(batches: Batches, config: TrainingConfig, start: int, depth: int = 3) -> Iterator[Iterator[Batch]]:
+    """Yield the batches of :func:`plan`, of which a thread prepares the next ``depth`` while one is used."""
+    with ThreadPoolExecutor(1, "batches") as pool:
+        work = (pool.submit(batches.draw, *key) for key in plan(config, start))
+
+        def stream() -> Iterator[Batch]:
+            waiting: deque[Future[Batch]] = deque(islice(work, depth))
+            while waiting:
+                batch = waiting.popleft().result()
+                waiting.extend(islice(work, 1))
+                yield batch
+
+        try:
+            yield stream()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,12 +1,14 @@
-"""One frozen configuration of a run, its phases, and the presets.
+"""One frozen configuration of a run: its networks, its losses and its phases. The presets are instances of it.
 
 A run is a sequence of named phases. Every schedule is a pure function of the step, so a resumed run follows it exactly.
 """
 
 import dataclasses
+import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from ganimation.errors import TrainingError
 from ganimation.networks.generator import Upsample
@@ -40,8 +42,8 @@ class Phase:
 
     Attributes:
         name: for logs.
-        steps: of the generator, or of the critic where ``train_generator`` is off; 0 to count ``epochs`` instead.
-        epochs: passes over the data by the critic's batches, where ``steps`` is 0.
+        steps: of the generator, or of the critic where ``train_generator`` is off.
+        epochs: passes over the data by the critic's batches; counted where ``steps`` is 0.
         critic_steps: critic updates before each generator update; 0 trains without a critic.
         train_generator: off to let the critic catch up with a frozen generator.
         paired: share of the batch whose target is another photo of the same session, so that the true picture is known.
@@ -63,6 +65,24 @@ class Phase:
     decay_from: float = 1.0
     decay_to: float = 0.0
     weights: Weights = field(default_factory=Weights)
+
+    def check(self, *, steered: bool) -> None:
+        """Look at every number; with ``steered``, the attention weight must not be 0.
+
+        Raises:
+            TrainingError: one is not possible.
+        """
+        for name in ("steps", "epochs", "critic_steps", "generator_rate", "critic_rate"):
+            _check_range(f"{self.name}.{name}", getattr(self, name), 0)
+        for name in ("paired", "decay_from", "decay_to"):
+            _check_range(f"{self.name}.{name}", getattr(self, name), 0, 1)
+        for name, value in dataclasses.asdict(self.weights).items():
+            if not isinstance(value, str):
+                _check_range(f"{self.name}.weights.{name}", value, 0)
+        if steered and self.train_generator and not self.weights.attention:
+            raise TrainingError(
+                f"{self.name}.weights.attention=0 cannot be steered by a factor; give it a value above 0"
+            )
 
     def rate_factor(self, step: int) -> float:
         """Return what the learning rates are multiplied by at ``step`` of this phase."""
@@ -87,11 +107,19 @@ class TrainingConfig:
         critic_width: see :class:`ganimation.networks.critic.Critic`; likewise layers and cap.
         penalty_every: the gradient penalty is computed in every n-th critic update.
         penalty_apart: give the gradient penalty an Adam step of its own, as the authors' code does.
+        shared_batch: the generator learns from the batch of the last critic update before it, as in the authors' code,
+            so that its forward pass is computed once for both; off, it has a batch of its own.
         betas: of Adam.
         ema: decay of the averaged generator that is exported; 0 exports the generator itself.
         targets: how target AUs are drawn.
         balance: exponent that draws expressive photos with rare AUs more often; 0 draws all alike.
         augment: small shifts, turns, scales and changes of light beside mirroring.
+        buffer: generated images of the past that the critic is shown again, over all devices; 0 for none. An ablation
+            of the paper, after Shrivastava et al. 2017.
+        attention_low: the attention weight is steered to keep the mean of A above this; 0 with ``attention_high`` 1
+            leaves the weight alone.
+        attention_high: and below this.
+        init: fingerprint of the generator's weights that the run began from; empty for fresh ones.
         phases: in order.
     """
 
@@ -108,12 +136,22 @@ class TrainingConfig:
     critic_cap: int = 2048
     penalty_every: int = 1
     penalty_apart: bool = False
+    shared_batch: bool = False
     betas: tuple[float, float] = (0.5, 0.999)
     ema: float = 0.0
     targets: TargetMix = field(default_factory=TargetMix)
     balance: float = 0.0
     augment: bool = False
+    buffer: int = 0
+    attention_low: float = 0.0
+    attention_high: float = 1.0
+    init: str = ""
     phases: tuple[Phase, ...] = ()
+
+    @property
+    def steers_attention(self) -> bool:
+        """Whether the attention weight is steered."""
+        return self.attention_low > 0 or self.attention_high < 1
 
     @property
     def steps(self) -> int:
@@ -136,7 +174,7 @@ class TrainingConfig:
             steps: if given, the phases are scaled to this many in all.
         """
         phases = [
-            phase if phase.steps else dataclasses.replace(phase, steps=self._epoch_steps(phase, faces))
+            phase if phase.steps or not phase.epochs else dataclasses.replace(phase, steps=self._epoch_steps(phase, faces))
             for phase in self.phases
         ]
         if steps is not None:
@@ -155,6 +193,113 @@ class TrainingConfig:
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
         return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> "TrainingConfig":
+        """Return the configuration that :meth:`to_json` gave; fields that were not there yet have their defaults.
+
+        Raises:
+            TypeError, KeyError: it is not one.
+        """
+        phases = tuple(
+            Phase(**{**phase, "weights": Weights(**phase["weights"])}) for phase in content.get("phases", ())
+        )
+        rest = {"targets": TargetMix(**content["targets"]), "betas": tuple(content["betas"]), "phases": phases}
+        return TrainingConfig(**{**content, **rest})
+
+    def check(self) -> None:
+        """Look at every number.
+
+        Raises:
+            TrainingError: one is not possible; the message names it, its limit and the remedy.
+        """
+        step = 2**self.critic_layers
+        if self.size < step or self.size % step:
+            raise TrainingError(f"size={self.size}: a multiple of {step}, which {self.critic_layers} halvings need")
+        for name in ("batch", "generator_width", "critic_width", "critic_layers", "critic_cap", "penalty_every"):
+            _check_range(name, getattr(self, name), 1)
+        _check_range("seed", self.seed, 0, 2**63 - 1)
+        for name in ("generator_blocks", "buffer", "balance"):
+            _check_range(name, getattr(self, name), 0)
+        for name in ("ema", "attention_low", "attention_high"):
+            _check_range(name, getattr(self, name), 0, 1)
+        shares = {name: value for name, value in dataclasses.asdict(self.targets).items() if name != "noise"}
+        for name, value in dataclasses.asdict(self.targets).items():
+            _check_range(f"targets.{name}", value, 0, 1)
+        if abs(sum(shares.values()) - 1.0) > 1e-6:
+            raise TrainingError(f"targets: {', '.join(shares)} add up to {sum(shares.values()):g}; they must to 1")
+        if self.attention_low >= self.attention_high:
+            raise TrainingError(
+                f"attention_low={self.attention_low:g} is not below attention_high={self.attention_high:g}"
+            )
+        for phase in self.phases:
+            phase.check(steered=self.steers_attention)
+
+
+def _check_range(name: str, value: float, low: float, high: float = math.inf) -> None:
+    if not low <= value <= high or math.isinf(value):
+        limit = f"at least {low}" if math.isinf(high) else f"in [{low}, {high}]"
+        raise TrainingError(f"{name}={value}: it must be {limit}")
+
+
+def override(config: TrainingConfig, text: str) -> TrainingConfig:
+    """Return the configuration with one field changed.
+
+    Args:
+        config: to change.
+        text: ``size=64``; a phase's field by the phase's name, ``adversarial.steps=500``, or in all phases,
+            ``weights.attention=0.3``.
+
+    Raises:
+        TrainingError: there is no such field, or the value is not of its type.
+    """
+    name, equals, value = text.partition("=")
+    path = name.strip().split(".")
+    if not equals:
+        raise TrainingError(f"{text!r}: write NAME=VALUE, for example size=64 or weights.attention=0.3")
+    names = [phase.name for phase in config.phases]
+    of_phase = path[0] in names
+    if of_phase or path[0] in {item.name for item in dataclasses.fields(Phase)}:
+        chosen = [path[0]] if of_phase else names
+        rest = path[1:] if of_phase else path
+        phases = tuple(_changed(p, rest, value, name) if p.name in chosen else p for p in config.phases)
+        return dataclasses.replace(config, phases=phases)
+    changed: TrainingConfig = _changed(config, path, value, name)
+    return changed
+
+
+def _changed(target: Any, path: list[str], value: str, name: str) -> Any:
+    """Return ``target``, a frozen dataclass, with the field at ``path`` set to the value that a person wrote."""
+    known = [item.name for item in dataclasses.fields(target) if item.name not in ("preset", "init", "phases", "name")]
+    if not path or path[0] not in known:
+        close = difflib.get_close_matches(path[0] if path else "", known, n=1) or known
+        raise TrainingError(f"{name}: no such field; did you mean {' or '.join(close)}?")
+    kind, current = get_type_hints(type(target))[path[0]], getattr(target, path[0])
+    if dataclasses.is_dataclass(current):
+        new = _changed(current, path[1:], value, name)
+    elif len(path) > 1:
+        raise TrainingError(f"{name}: {path[0]} has no fields of its own")
+    else:
+        new = _parsed(kind, value.strip(), name)
+    return dataclasses.replace(target, **{path[0]: new})
+
+
+def _parsed(kind: Any, value: str, name: str) -> Any:
+    """Return what a person wrote as a value of a field's type."""
+    choices = {"true": True, "false": False} if kind is bool else {str(choice): choice for choice in get_args(kind)}
+    if kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            raise TrainingError(f"{name}={value}: not a{'n integer' if kind is int else ' number'}") from None
+    if kind == tuple[float, float]:
+        parts = value.split(",")
+        if len(parts) != 2:
+            raise TrainingError(f"{name}={value}: two numbers with a comma between")
+        return tuple(_parsed(float, part, name) for part in parts)
+    if value not in choices:
+        raise TrainingError(f"{name}={value}: one of {', '.join(choices)}")
+    return choices[value]
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
@@ -175,95 +320,3 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     else:
         return {name: value}
     return {key: leaf for part, item in items for key, leaf in _flat(item, f"{name}.{part}".lstrip(".")).items()}
-
-
-#: The paper read literally: Sec. 5 and Eq. 5. lambda_y weighs a sum over AUs and is given here for its mean over 16.
-PAPER = TrainingConfig(
-    preset="paper",
-    phases=(
-        Phase(
-            "adversarial",
-            epochs=30,
-            decay_from=2 / 3,
-            weights=Weights(expression=4000.0 * 16, attention=0.1, smoothness=0.1 * 1e-4, attention_form="norm"),
-        ),
-    ),
-)
-
-#: The authors' code as coded. Its expression loss is a mean divided by the batch size (25) once more, times 4000, hence
-#: 160 of the mean; its smoothness is 1e-5 of the batch's sum, hence 25e-5 of an image's.
-OFFICIAL = dataclasses.replace(
-    PAPER,
-    preset="official",
-    penalty_apart=True,
-    phases=(
-        Phase(
-            "adversarial",
-            epochs=30,
-            decay_from=2 / 3,
-            weights=Weights(
-                expression=160.0,
-                attention=0.1,
-                smoothness=25e-5,
-                attention_form="mean",
-                smoothness_form="absolute",
-            ),
-        ),
-    ),
-)
-
-_SMALL_WEIGHTS = Weights(expression=100.0, cycle=10.0, attention=0.1, smoothness=1e-4, pair=40.0)
-
-#: A usable model on a laptop's CPU: learn from pairs of one session, let the critic catch up, then everything together.
-SMALL = TrainingConfig(
-    preset="small",
-    size=64,
-    batch=16,
-    generator_width=32,
-    upsample="resize",
-    condition="relative",
-    critic_width=48,
-    critic_cap=256,
-    penalty_every=2,
-    ema=0.995,
-    targets=TargetMix(photo=0.4, single=0.35, blend=0.15, same=0.1),
-    balance=0.5,
-    augment=True,
-    phases=(
-        Phase(
-            "pairs",
-            steps=3000,
-            critic_steps=0,
-            paired=1.0,
-            generator_rate=4e-4,
-            decay_from=0.3,
-            decay_to=0.2,
-            weights=dataclasses.replace(_SMALL_WEIGHTS, pair=1.0, attention=0.003, smoothness=1e-6),
-        ),
-        Phase("critic", steps=900, critic_steps=1, train_generator=False, paired=0.5, critic_rate=2e-4),
-        Phase(
-            "adversarial",
-            steps=1500,
-            critic_steps=3,
-            paired=0.5,
-            generator_rate=1e-4,
-            critic_rate=2e-4,
-            decay_from=0.7,
-            decay_to=0.2,
-            weights=_SMALL_WEIGHTS,
-        ),
-    ),
-)
-
-PRESETS: Mapping[str, TrainingConfig] = {config.preset: config for config in (PAPER, OFFICIAL, SMALL)}
-
-
-def preset(name: str) -> TrainingConfig:
-    """Return a preset by name.
-
-    Raises:
-        TrainingError: there is none of that name.
-    """
-    if name not in PRESETS:
-        raise TrainingError(f"unknown preset {name!r}; it is one of {', '.join(PRESETS)}")
-    return PRESETS[name]

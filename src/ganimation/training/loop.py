@@ -3,34 +3,38 @@
     for step in range(start, config.steps):
         critic updates     critic_loss(real, fake)         each on a batch of its own
         generator update   generator_loss(source, target)
-        averaged generator, metrics.jsonl, samples/, checkpoints/
+        averaged generator, attention control, journal, checkpoint
 
 Fabric places, casts and distributes; everything random comes from ``(seed, step, update)``.
 """
 
 import json
 import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
-from ganimation.networks.critic import Critic
-from ganimation.networks.generator import Generator, blend
-from ganimation.training import checkpoints, losses
-from ganimation.training.batches import Batch, Batches
+from ganimation.training import checkpoints
+from ganimation.training.batches import Batch, Batches, ahead
 from ganimation.training.config import Phase, TrainingConfig, difference
+from ganimation.training.journal import Journal
 from ganimation.training.losses import Terms
-from ganimation.training.samples import write_sheet
+from ganimation.training.perceptual import load_features
+from ganimation.training.state import Start, State, build_state
+from ganimation.training.updates import Game, update_critic, update_generator
 
-GENERATOR_UPDATE = 1000  # the update number of a generator's batch, far from any critic update's
+Report = Callable[[int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -41,45 +45,17 @@ class Cadence:
     sheet: int = 500
 
 
-@dataclass
-class State:
-    """What changes while training."""
+@dataclass(frozen=True)
+class Tuning:
+    """What changes how fast a run goes and how much memory it takes, but not what it learns, to rounding.
 
-    generator: nn.Module
-    critic: nn.Module
-    average: Generator
-    generator_optimizer: torch.optim.Optimizer
-    critic_optimizer: torch.optim.Optimizer
-    step: int = 0
-    seconds: float = 0.0
-    _clock: float = field(default_factory=time.monotonic)
+    Attributes:
+        accumulate: parts in which each process takes its batch.
+        compile: whether torch.compile translates the generator.
+    """
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the state as tensors and numbers."""
-        now = time.monotonic()
-        self.seconds, self._clock = self.seconds + now - self._clock, now
-        modules = ("generator", "critic", "average", "generator_optimizer", "critic_optimizer")
-        return {name: getattr(self, name).state_dict() for name in modules} | {"seconds": self.seconds}
-
-    def load(self, step: int, saved: dict[str, Any]) -> None:
-        """Take the state over from what :meth:`to_dict` gave at ``step``."""
-        for name in ("generator", "critic", "average", "generator_optimizer", "critic_optimizer"):
-            getattr(self, name).load_state_dict(saved[name])
-        self.step, self.seconds = step, float(saved["seconds"])
-
-
-def build_networks(config: TrainingConfig, num_aus: int) -> tuple[Generator, Critic]:
-    """Return freshly initialised networks, the same for the same seed; weights N(0, 0.02) as in the authors' code."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        generator = Generator(num_aus, config.generator_width, config.generator_blocks, config.upsample)
-        critic = Critic(num_aus, config.size, config.critic_width, config.critic_layers, config.critic_cap)
-        for module in (*generator.modules(), *critic.modules()):
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.normal_(module.weight, 0.0, 0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-    return generator, critic
+    accumulate: int = 1
+    compile: bool = False
 
 
 def train(
@@ -88,8 +64,12 @@ def train(
     config: TrainingConfig,
     fabric: Fabric,
     *,
+    start: Start | None = None,
+    tuning: Tuning = Tuning(),
     cadence: Cadence = Cadence(),
-    report: Callable[[int, dict[str, float]], None] = lambda step, terms: None,
+    report: Report = lambda step, terms: None,
+    say: Callable[[str], None] = lambda text: None,
+    wandb: str = "",
 ) -> Path:
     """Train, or go on with, a run; return its folder.
 
@@ -98,49 +78,116 @@ def train(
         run: folder of the run; made if missing, resumed from its newest checkpoint if not.
         config: resolved with :meth:`TrainingConfig.resolve`.
         fabric: launched.
+        start: a model to begin from, in the shape of ``config``.
+        tuning: of speed and memory.
         cadence: how often things are written.
         report: called after each step with the steps done and the terms.
+        say: called with what a person should know: what is wrong with the masks, and when it no longer is.
+        wandb: project of Weights & Biases to log to as well; empty for not.
 
     Raises:
-        TrainingError: the run was begun with another configuration, a loss is not finite, or the disk refuses.
+        TrainingError: the configuration is not possible, the run was begun with another one, a loss is not finite, or
+            the disk refuses.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written.
     """
-    if config.batch % fabric.world_size:
+    config.check()
+    share = fabric.world_size * tuning.accumulate
+    if config.batch % share:
         raise TrainingError(
-            f"a batch of {config.batch} cannot be shared by {fabric.world_size} processes; choose a multiple"
+            f"a batch of {config.batch} cannot be shared by {fabric.world_size} processes in {tuning.accumulate} parts "
+            f"each; choose a multiple of {share} with --set batch={max(1, config.batch // share) * share}"
         )
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
         _claim(run, config, dataset)
     fabric.barrier()
-    state = _build(config, dataset, fabric)
+    state = build_state(config, len(dataset.info.aus), fabric, start, compiled=tuning.compile)
     found = checkpoints.newest(run / "checkpoints")
     if found is not None:
-        state.load(*found)
-    if fabric.is_global_zero:
-        _cut_metrics(run / "metrics.jsonl", state.step)
-    while state.step < config.steps:
-        phase, step = config.at(state.step)
-        terms = _step(state, phase, step, config, batches, fabric)
-        values = _mean_over_processes(terms, fabric)
-        _check_finite(values, state.step, run)
-        state.step += 1
-        if fabric.is_global_zero:
-            _record(state, {"step": state.step, "phase": phase.name, **values}, run, config, dataset, cadence)
-        report(state.step, values)
+        state.load(*found, fabric)
+    if state.step >= config.steps:
+        return run
+    game = Game(config, fabric, load_features(config, fabric))
+    journal = Journal(run, state.step, config, dataset, say, wandb) if fabric.is_global_zero else None
+    with stopping() as asked_to_stop, ahead(batches, config, state.step) as stream:
+        while state.step < config.steps:
+            phase, step = config.at(state.step)
+            terms = take_step(game, state, phase, step, stream, tuning)
+            values, stop = _agree(terms, fabric, stop=asked_to_stop())
+            _check_finite(values, state.step, run)
+            if config.steers_attention and "mask/mean" in values:
+                state.control.update(values["mask/mean"], config)
+                values["mask/factor"] = state.control.factor
+            state.step += 1
+            _write(state, phase, values, run, config, fabric, journal, cadence, stop=stop)
+            report(state.step, values)
+            if stop and state.step < config.steps:
+                raise KeyboardInterrupt(f"stopped after step {state.step}; the same command goes on")
     return run
 
 
-def _record(
-    state: State, line: dict[str, Any], run: Path, config: TrainingConfig, dataset: FaceDataset, cadence: Cadence
+def take_step(
+    game: Game, state: State, phase: Phase, step: int, stream: Iterator[Batch], tuning: Tuning = Tuning()
+) -> Terms:
+    """Do one step of a phase; return its terms, those of the last critic update among them.
+
+    Args:
+        game: config, Fabric and features.
+        state: to change; its ``step`` is left to the caller.
+        phase: that the run is in.
+        step: within the phase.
+        stream: of batches, in the order of :func:`ganimation.training.batches.plan`.
+        tuning: of speed and memory.
+    """
+    config = game.config
+    factor = phase.rate_factor(step)
+    _set_rate(state.generator_optimizer, phase.generator_rate * factor)
+    _set_rate(state.critic_optimizer, phase.critic_rate * factor)
+    terms: Terms = {}
+    batch: Batch | None = None
+    shared = None
+    for update in range(phase.critic_steps):
+        batch = next(stream).to(game.fabric.device)
+        last = update == phase.critic_steps - 1
+        keep = last and phase.train_generator and config.shared_batch and tuning.accumulate == 1
+        with torch.set_grad_enabled(keep):
+            passes = [game.generate(state.generator, part) for part in batch.split(tuning.accumulate)]
+        shared = passes if keep else None
+        with_penalty = (step * phase.critic_steps + update) % config.penalty_every == 0
+        rng = np.random.default_rng([config.seed, state.step, update, game.fabric.global_rank, 1])
+        terms |= update_critic(game, state, phase, passes, rng, with_penalty=with_penalty)
+    if phase.train_generator:
+        if batch is None or not config.shared_batch:
+            batch = next(stream).to(game.fabric.device)
+        parts = (game.generate(state.generator, part) for part in batch.split(tuning.accumulate))
+        terms |= update_generator(game, state, phase, shared or parts, tuning.accumulate)
+    return terms
+
+
+def _write(
+    state: State,
+    phase: Phase,
+    values: dict[str, float],
+    run: Path,
+    config: TrainingConfig,
+    fabric: Fabric,
+    journal: Journal | None,
+    cadence: Cadence,
+    *,
+    stop: bool,
 ) -> None:
     """Write the metrics of a step, and what else is due."""
-    with (run / "metrics.jsonl").open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(line) + "\n")
     last = state.step == config.steps
-    if last or state.step % cadence.checkpoint == 0:
-        checkpoints.save(run / "checkpoints", state.step, state.to_dict())
-    if last or state.step % cadence.sheet == 0:
-        write_sheet(state.average, dataset, config, run / "samples" / f"step-{state.step:08d}.png")
+    if journal is not None:
+        journal.record(state.step, phase, values)
+        if last or state.step % cadence.sheet == 0:
+            journal.sheet(state.step, state.average)
+    if last or stop or state.step % cadence.checkpoint == 0:
+        saved = state.to_dict(fabric)
+        if fabric.is_global_zero:
+            checkpoints.save(run / "checkpoints", state.step, saved)
+        if journal is not None:
+            journal.flush()
 
 
 def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset) -> None:
@@ -150,7 +197,8 @@ def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset) -> None:
     try:
         if path.exists():
             old = json.loads(path.read_text(encoding="utf-8"))
-            changed = difference(old, json.loads(json.dumps(content)))
+            old["training"] = TrainingConfig.from_json(old["training"]).to_json()
+            changed = difference(*(json.loads(json.dumps(value)) for value in (old, content)))
             if changed:
                 raise TrainingError(
                     f"{run}: begun with another configuration: {changed}; give the old value or another folder"
@@ -160,7 +208,7 @@ def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset) -> None:
         temporary = path.with_suffix(".partial")
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{run}: cannot be used for a run ({error})") from error
 
 
@@ -170,133 +218,18 @@ def _about(dataset: FaceDataset) -> dict[str, Any]:
     return {"aus": list(info.aus), "annotator": info.annotator, "template": template, "faces": len(dataset)}
 
 
-def _build(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> State:
-    generator, critic = build_networks(config, len(dataset.info.aus))
-    average, _ = build_networks(config, len(dataset.info.aus))
-    average.to(fabric.device).requires_grad_(False)
-    optimizers = [torch.optim.Adam(net.parameters(), lr=1.0, betas=config.betas) for net in (generator, critic)]
-    nets = [net.to(memory_format=torch.channels_last) for net in (generator, critic)]  # type: ignore[call-overload]
-    (generator_, generator_optimizer), (critic_, critic_optimizer) = (
-        fabric.setup(net, optimizer) for net, optimizer in zip(nets, optimizers, strict=True)
-    )
-    return State(generator_, critic_, average, generator_optimizer, critic_optimizer)
-
-
-def _step(state: State, phase: Phase, step: int, config: TrainingConfig, batches: Batches, fabric: Fabric) -> Terms:
-    """Do one step of a phase; return its terms, those of the last critic update among them."""
-    factor = phase.rate_factor(step)
-    _set_rate(state.generator_optimizer, phase.generator_rate * factor)
-    _set_rate(state.critic_optimizer, phase.critic_rate * factor)
-    terms: Terms = {}
-    for update in range(phase.critic_steps):
-        batch = batches.draw(state.step, update, phase).to(fabric.device)
-        number = step * phase.critic_steps + update
-        terms |= _update_critic(state, batch, phase, config, fabric, with_penalty=number % config.penalty_every == 0)
-    if phase.train_generator:
-        batch = batches.draw(state.step, GENERATOR_UPDATE, phase).to(fabric.device)
-        terms |= _update_generator(state, batch, phase, config, fabric)
-        _average(state, config.ema)
-    return {name: value.detach() for name, value in terms.items()}
-
-
-def condition(config: TrainingConfig, source_aus: Tensor, target_aus: Tensor) -> Tensor:
-    """Return what the generator is told: the target, or its difference to the source."""
-    return target_aus - source_aus if config.condition == "relative" else target_aus
-
-
-def _update_critic(
-    state: State, batch: Batch, phase: Phase, config: TrainingConfig, fabric: Fabric, *, with_penalty: bool
-) -> Terms:
-    with torch.no_grad():
-        told = condition(config, batch.source_aus, batch.target_aus)
-        fake = blend(batch.source, *state.generator(batch.source, told))
-    realism, aus = state.critic(torch.cat([batch.source, fake]))
-    count = len(batch.source)
-    terms = {
-        "critic/wasserstein": losses.wasserstein(realism[:count], realism[count:]),
-        "critic/expression": losses.expression(aus[:count], batch.source_aus),
-    }
-    if with_penalty and config.penalty_apart:
-        _descend(fabric, state.critic_optimizer, losses.critic_loss(terms, phase.weights))
-    if with_penalty:
-        with fabric.autocast():
-            penalty = losses.gradient_penalty(_realism(state.critic), batch.source, fake, batch.mix)
-        terms["critic/gradient_penalty"] = penalty
-    if with_penalty and config.penalty_apart:
-        _descend(fabric, state.critic_optimizer, phase.weights.gradient_penalty * penalty, alone=state.critic)
-    else:
-        _descend(fabric, state.critic_optimizer, losses.critic_loss(terms, phase.weights))
-    return terms
-
-
-def _realism(critic: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Return D_I of the bare critic; Fabric's wrapper allows no torch.autograd.grad through it."""
-    bare: nn.Module = critic.module  # type: ignore[assignment]
-
-    def realism(images: Tensor) -> Tensor:
-        values: Tensor = bare(images)[0]
-        return values.float()
-
-    return realism
-
-
-def _update_generator(state: State, batch: Batch, phase: Phase, config: TrainingConfig, fabric: Fabric) -> Terms:
-    weights = phase.weights
-    color, attention = state.generator(batch.source, condition(config, batch.source_aus, batch.target_aus))
-    fake = blend(batch.source, color, attention)
-    terms = {
-        "generator/attention": losses.attention_penalty(attention, weights.attention_form),
-        "generator/smoothness": losses.smoothness(attention, weights.smoothness_form),
-    }
-    if phase.critic_steps:
-        back = condition(config, batch.target_aus, batch.source_aus)
-        color_back, attention_back = state.generator(fake, back)
-        cycled = blend(fake, color_back, attention_back)
-        state.critic.requires_grad_(False)
-        realism, aus = state.critic(fake)
-        state.critic.requires_grad_(True)
-        terms["generator/adversarial"] = losses.adversarial(realism)
-        terms["generator/expression"] = losses.expression(aus, batch.target_aus)
-        terms["generator/cycle"] = losses.distance(cycled, batch.source)
-        terms["generator/attention"] += losses.attention_penalty(attention_back, weights.attention_form)
-        terms["generator/smoothness"] += losses.smoothness(attention_back, weights.smoothness_form)
-    if weights.pair:
-        terms["generator/pair"] = losses.pair_distance(fake, batch.truth, batch.known)
-    _descend(fabric, state.generator_optimizer, losses.generator_loss(terms, weights))
-    terms["mask/mean"] = attention.mean()
-    terms["mask/spread"] = attention.flatten(1).std(dim=1).mean()
-    return terms
-
-
-def _descend(fabric: Fabric, optimizer: torch.optim.Optimizer, loss: Tensor, alone: nn.Module | None = None) -> None:
-    """Take a step down ``loss``; ``alone`` is the network whose gradients Fabric's wrapper did not see and share."""
-    optimizer.zero_grad()
-    fabric.backward(loss)
-    if alone is not None and fabric.world_size > 1:
-        for value in alone.parameters():
-            if value.grad is not None:
-                value.grad = fabric.all_reduce(value.grad, reduce_op="mean")  # type: ignore[assignment]
-    optimizer.step()
-
-
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
-@torch.no_grad()
-def _average(state: State, decay: float) -> None:
-    """Move the averaged generator towards the generator; early in a run it follows faster than ``decay`` says."""
-    decay = min(decay, (1 + state.step) / (10 + state.step))
-    for averaged, value in zip(state.average.parameters(), state.generator.parameters(), strict=True):
-        averaged.lerp_(value, 1.0 - decay)
-
-
-def _mean_over_processes(terms: Terms, fabric: Fabric) -> dict[str, float]:
-    values = torch.stack([value.float() for value in terms.values()])
+def _agree(terms: Terms, fabric: Fabric, *, stop: bool) -> tuple[dict[str, float], bool]:
+    """Return the means of the terms over all processes, and whether any of them was asked to stop."""
+    values = torch.stack([*(value.detach().float() for value in terms.values()), torch.tensor(float(stop))])
     if fabric.world_size > 1:
         values = fabric.all_reduce(values, reduce_op="mean")  # type: ignore[assignment]
-    return dict(zip(terms, values.tolist(), strict=True))
+    *means, stops = values.tolist()
+    return dict(zip(terms, means, strict=True)), stops > 0
 
 
 def _check_finite(values: dict[str, float], step: int, run: Path) -> None:
@@ -308,18 +241,26 @@ def _check_finite(values: dict[str, float], step: int, run: Path) -> None:
             )
 
 
-def _cut_metrics(path: Path, step: int) -> None:
-    """Drop lines that a killed run wrote after the checkpoint it resumes from."""
-    if not path.exists():
+@contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """Let SIGINT and SIGTERM only ask to stop, once; the second does what it did before. Yield whether it was asked."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = []
-    for line in lines:
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except ValueError:  # the kill came in the middle of a line
-            continue
-    temporary = path.with_suffix(".partial")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    temporary.replace(path)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        restore()
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    finally:
+        restore()

@@ -13,6 +13,8 @@ from torch import Tensor
 
 AttentionForm = Literal["norm", "square", "mean"]
 SmoothnessForm = Literal["squared", "absolute"]
+ExpressionForm = Literal["mean", "sum"]
+CycleForm = Literal["absolute", "perceptual"]
 Terms = dict[str, Tensor]
 
 
@@ -42,9 +44,16 @@ def adversarial(realism_fake: Tensor) -> Tensor:
     return -realism_fake.mean()
 
 
-def expression(predicted: Tensor, aus: Tensor) -> Tensor:
-    """Return the mean squared error of AU intensities over batch and AUs (Eq. 3, either of its terms)."""
-    return (predicted - aus).square().mean()
+def expression(predicted: Tensor, aus: Tensor, form: ExpressionForm) -> Tensor:
+    """Return the squared error of AU intensities, averaged over the batch (Eq. 3, either of its terms).
+
+    Args:
+        predicted: (N, AUs).
+        aus: (N, AUs) in [0, 1].
+        form: ``sum`` over AUs as printed, a squared l2 norm; ``mean`` over them, which does not grow with their number.
+    """
+    error = (predicted - aus).square()
+    return error.sum(dim=1).mean() if form == "sum" else error.mean()
 
 
 def attention_penalty(attention: Tensor, form: AttentionForm) -> Tensor:
@@ -79,6 +88,21 @@ def distance(image: Tensor, truth: Tensor) -> Tensor:
     return (image - truth).abs().mean()
 
 
+def perceptual_distance(features: Callable[[Tensor], list[Tensor]], image: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean squared difference of a fixed network's features, summed over its layers (Johnson et al. 2016).
+
+    The paper tried it in place of the l1 norm of Eq. 4 and saw no gain (Sec. 4.2).
+
+    Args:
+        features: from images (N, 3, H, W) to feature maps, each (N, channels, h, w).
+        image: (N, 3, H, W).
+        truth: (N, 3, H, W).
+    """
+    with torch.no_grad():
+        wanted = features(truth)
+    return torch.stack([(x - y).square().mean() for x, y in zip(features(image), wanted, strict=True)]).sum()
+
+
 def pair_distance(image: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Return the distance to the true picture at full and at quarter size, which also asks for the right large shapes.
 
@@ -98,14 +122,16 @@ class Weights:
 
     Attributes:
         gradient_penalty: lambda_gp.
-        expression: lambda_y, of the mean over AUs.
+        expression: lambda_y.
         cycle: lambda_idt.
         attention: lambda_A.
         smoothness: lambda_A times lambda_TV, since Eq. 5 multiplies both.
         pair: of the distance to the true picture, a mean over the batch in which rows without one count 0; not in the
             paper.
+        expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
         smoothness_form: see :func:`smoothness`.
+        cycle_form: ``absolute`` differences of pixels (:func:`distance`), or :func:`perceptual_distance`.
     """
 
     gradient_penalty: float = 10.0
@@ -114,8 +140,10 @@ class Weights:
     attention: float = 0.1
     smoothness: float = 1e-4
     pair: float = 0.0
+    expression_form: ExpressionForm = "mean"
     attention_form: AttentionForm = "square"
     smoothness_form: SmoothnessForm = "squared"
+    cycle_form: CycleForm = "absolute"
 
 
 def critic_loss(terms: Terms, weights: Weights) -> Tensor:
@@ -126,13 +154,19 @@ def critic_loss(terms: Terms, weights: Weights) -> Tensor:
     return total
 
 
-def generator_loss(terms: Terms, weights: Weights) -> Tensor:
-    """Return the generator's share of Eq. 5 from its named terms; one that is absent counts nothing."""
+def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0) -> Tensor:
+    """Return the generator's share of Eq. 5 from its named terms; one that is absent counts nothing.
+
+    Args:
+        terms: unweighted.
+        weights: of the terms.
+        attention_factor: what :class:`ganimation.training.monitor.AttentionControl` multiplies lambda_A by.
+    """
     by_term = {
         "generator/adversarial": 1.0,
         "generator/expression": weights.expression,
         "generator/cycle": weights.cycle,
-        "generator/attention": weights.attention,
+        "generator/attention": weights.attention * attention_factor,
         "generator/smoothness": weights.smoothness,
         "generator/pair": weights.pair,
     }

@@ -1,15 +1,25 @@
-"""Start or resume a run on the machine at hand."""
+"""Start or resume a run on the machine at hand, or tell what it would take."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganimation.errors import TrainingError, require
+from ganimation.model import bundled
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from ganimation.data.dataset import FaceDataset
+    from ganimation.training.config import TrainingConfig
+    from ganimation.training.estimate import Estimate
+    from ganimation.training.state import Start
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to train, in Lightning Fabric's words.
+    """Where to train, in Lightning Fabric's words, and what changes speed alone.
 
     Attributes:
         accelerator: ``auto``, ``cpu``, ``cuda``, ``mps``.
@@ -17,6 +27,8 @@ class Machine:
         num_nodes: machines.
         strategy: ``auto``, ``ddp``, ...
         precision: ``auto`` takes bf16 where the hardware computes it, else float32.
+        accumulate: parts in which each device takes its share of a batch, to need less memory.
+        compile: translate the generator with torch.compile.
     """
 
     accelerator: str = "auto"
@@ -24,44 +36,128 @@ class Machine:
     num_nodes: int = 1
     strategy: str = "auto"
     precision: str = "auto"
+    accumulate: int = 1
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to train.
+
+    Attributes:
+        preset: its name.
+        steps: scale the phases to this many in all.
+        seed: of all randomness.
+        changes: fields of the configuration, ``NAME=VALUE``.
+        init: a model folder to begin from, or ``bundled``.
+    """
+
+    preset: str = "small"
+    steps: int | None = None
+    seed: int | None = None
+    changes: Sequence[str] = field(default_factory=tuple)
+    init: str = ""
 
 
 def start(
     dataset: Path,
     run: Path,
-    preset: str,
+    wish: Wish,
     machine: Machine,
-    steps: int | None = None,
-    seed: int | None = None,
-    report: Callable[[int, int], None] = lambda step, total: None,
+    report: Callable[[int, int, dict[str, float]], None] = lambda step, total, terms: None,
+    say: Callable[[str], None] = lambda text: None,
+    wandb: str = "",
 ) -> None:
-    """Train a preset on a data set, or go on with the run.
+    """Train on a data set, or go on with the run.
+
+    Args:
+        dataset: a folder that ``prepare`` made.
+        run: folder of the run.
+        wish: what to train.
+        machine: on what.
+        report: called after each step with the steps done, their number and the terms.
+        say: called with a line for people.
+        wandb: project of Weights & Biases to log to as well; empty for not.
 
     Raises:
-        TrainingError, DatasetError: what is wrong with the preset, the machine, the run or the data set.
+        TrainingError, DatasetError, ModelError: what is wrong with the wish, the machine, the run or the data set.
         MissingExtraError: the extra ``train`` is not installed.
+        KeyboardInterrupt: it was asked to stop, and has written a checkpoint.
     """
+    faces, config, begin, fabric = _prepare(dataset, wish, machine)
+    from ganimation.training.loop import Tuning, train
+
+    tuning = Tuning(machine.accumulate, machine.compile)
+    train(
+        faces, run, config, fabric, start=begin, tuning=tuning,
+        report=lambda step, terms: report(step, config.steps, terms), say=say, wandb=wandb,
+    )  # fmt: skip
+
+
+def estimate(dataset: Path, wish: Wish, machine: Machine) -> "Estimate":
+    """Return what a run would take, from some steps of each phase; nothing is written.
+
+    Raises:
+        As :func:`start`.
+    """
+    faces, config, begin, fabric = _prepare(dataset, wish, machine)
+    from ganimation.training import estimate as estimating
+    from ganimation.training.loop import Tuning
+
+    return estimating.estimate(faces, config, fabric, begin, Tuning(machine.accumulate, machine.compile))
+
+
+def _prepare(dataset: Path, wish: Wish, machine: Machine) -> "tuple[FaceDataset, TrainingConfig, Start | None, Fabric]":
     for module in ("torch", "pyarrow", "lightning_fabric"):
         require(module, "train")
+    from ganimation.data.dataset import FaceDataset
+
+    if wish.steps is not None and not 1 <= wish.steps <= 100_000_000:
+        raise TrainingError(f"--steps {wish.steps}: at least 1")
+    if not 1 <= machine.accumulate <= 4096:
+        raise TrainingError(f"--accumulate {machine.accumulate}: at least 1")
+    config, begin = _configure(wish)
+    faces = FaceDataset(dataset)
+    if begin is not None and begin.config.aus != faces.info.aus:
+        raise TrainingError(
+            f"--init {wish.init}: that model knows {' '.join(begin.config.aus)}, the data set {dataset} has "
+            f"{' '.join(faces.info.aus)}; prepare the data set with the same AUs"
+        )
+    return faces, config.resolve(len(faces), wish.steps), begin, _launch(machine)
+
+
+def _configure(wish: Wish) -> "tuple[TrainingConfig, Start | None]":
+    from ganimation.training import config as configuring
+    from ganimation.training.presets import preset
+    from ganimation.training.state import Start
+
+    config = preset(wish.preset)
+    begin = None
+    if wish.init:
+        begin = Start.read(bundled() if wish.init == "bundled" else Path(wish.init))
+        config = begin.fit(config)
+    for change in wish.changes:
+        config = configuring.override(config, change)
+    if begin is not None and (wrong := configuring.difference(begin.fit(config).to_json(), config.to_json())):
+        raise TrainingError(f"--init {wish.init}: its networks are as they are, and {wrong} with --set")
+    if wish.seed is not None:
+        config = replace(config, seed=wish.seed)
+    config.check()
+    return config, begin
+
+
+def _launch(machine: Machine) -> "Fabric":
+    import torch
     from lightning_fabric import Fabric
 
-    from ganimation.data.dataset import FaceDataset
-    from ganimation.training import config as presets
-    from ganimation.training.loop import train
-
-    config = presets.preset(preset)
-    if steps is not None and not 1 <= steps <= 100_000_000:
-        raise TrainingError(f"--steps {steps}: at least 1")
-    if seed is not None and not 0 <= seed < 2**63:
-        raise TrainingError(f"--seed {seed}: it lies in 0..2**63-1")
-    faces = FaceDataset(dataset)
-    config = config.resolve(len(faces), steps)
-    if seed is not None:
-        config = replace(config, seed=seed)
+    wanted = int(machine.devices) if machine.devices.isdecimal() else machine.devices
+    cards = torch.cuda.device_count()
+    if machine.accelerator in ("cuda", "gpu") and isinstance(wanted, int) and wanted > cards:
+        raise TrainingError(f"--devices {wanted}: this machine has {cards}; take fewer, or --accelerator cpu")
     try:
         fabric = Fabric(
             accelerator=machine.accelerator,
-            devices=int(machine.devices) if machine.devices.isdecimal() else machine.devices,
+            devices=wanted,
             num_nodes=machine.num_nodes,
             strategy=machine.strategy,
             precision=_precision(machine),  # type: ignore[arg-type]
@@ -69,7 +165,7 @@ def start(
     except (ValueError, RuntimeError, TypeError) as error:
         raise TrainingError(f"this machine cannot train like that: {error}") from error
     fabric.launch()
-    train(faces, run, config, fabric, report=lambda step, terms: report(step, config.steps))
+    return fabric
 
 
 def _precision(machine: Machine) -> str:

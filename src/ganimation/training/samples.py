@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from ganimation.data.dataset import FaceDataset
+from ganimation.media.images import atomic
 from ganimation.networks.generator import Generator, blend
 from ganimation.training.config import TrainingConfig
 
@@ -27,8 +28,8 @@ EDITS: tuple[dict[str, float], ...] = (
 
 
 @torch.no_grad()
-def write_sheet(generator: Generator, dataset: FaceDataset, config: TrainingConfig, path: Path) -> None:
-    """Write a PNG: a row a face, the photo first, then each edit; under every row the attention masks."""
+def sheet(generator: Generator, dataset: FaceDataset, config: TrainingConfig) -> NDArray[np.uint8]:
+    """Return a picture, RGB (H, W, 3): a row a face, the photo first, then each edit; under every row the masks A."""
     rows = np.linspace(0, len(dataset) - 1, FACES).astype(int)
     faces = dataset.images(rows, config.size)
     device = next(generator.parameters()).device
@@ -47,8 +48,14 @@ def write_sheet(generator: Generator, dataset: FaceDataset, config: TrainingConf
     strips = []
     for row in range(len(rows)):
         strips += [np.hstack([column[row] for column in columns]), np.hstack([mask[row] for mask in masks])]
+    return np.vstack(strips)
+
+
+def write_png(picture: NDArray[np.uint8], path: Path) -> None:
+    """Write a picture, RGB (H, W, 3), making its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(np.vstack(strips), cv2.COLOR_RGB2BGR))
+    with atomic(path) as temporary:
+        cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
 
 def _bytes(images: torch.Tensor) -> NDArray[np.uint8]:

@@ -1,0 +1,121 @@
+"""What a run writes for people: metrics.jsonl, TensorBoard, sheets of pictures, and what is wrong in plain words.
+
+Only the first process has one.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ganimation.data.dataset import FaceDataset
+from ganimation.errors import TrainingError, require
+from ganimation.networks.generator import Generator
+from ganimation.training.config import Phase, TrainingConfig
+from ganimation.training.monitor import Finding, Health
+from ganimation.training.samples import sheet, write_png
+
+
+class Journal:
+    """The diary of a run.
+
+    Args:
+        run: its folder.
+        step: steps done; what a killed run wrote beyond them is removed.
+        config: of the run.
+        dataset: that it learns from.
+        say: called with a line for people.
+        project: of Weights & Biases, to log there too; empty for not.
+
+    Raises:
+        MissingExtraError: ``project`` is given and wandb is not installed.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        step: int,
+        config: TrainingConfig,
+        dataset: FaceDataset,
+        say: Callable[[str], None],
+        project: str = "",
+    ) -> None:
+        self._run, self._config, self._dataset, self._say = run, config, dataset, say
+        self._health, self._wrong = Health(), ""
+        variance = float(dataset.aus.var(axis=0).mean())
+        self._ignorance = {"mean": variance, "sum": variance * len(dataset.info.aus)}
+        self._wandb = _wandb_run(project, run, config) if project else None
+        for line in cut_metrics(run / "metrics.jsonl", step):
+            self._look(line)
+        writer = require("torch.utils.tensorboard", "train").SummaryWriter
+        self._board: Any = writer(str(run / "tensorboard"), purge_step=step + 1)
+
+    def record(self, step: int, phase: Phase, values: dict[str, float]) -> None:
+        """Write the terms of a step; say what is newly wrong, or no longer."""
+        line = {"step": step, "phase": phase.name, **values}
+        try:
+            with (self._run / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise TrainingError(f"{self._run}: metrics.jsonl cannot be written ({error.strerror})") from error
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+        if self._wandb is not None:
+            self._wandb.log({"phase": phase.name, **values}, step=step)
+        before = self._wrong
+        finding = self._look(line)
+        if self._wrong != before:
+            self._say(f"step {step}: {finding.name}: {finding.text}" if finding else f"step {step}: no longer {before}")
+
+    def _look(self, line: dict[str, Any]) -> Finding | None:
+        """Take in a line of metrics; return the worst that is wrong."""
+        phase = next(phase for phase in self._config.phases if phase.name == line["phase"])
+        self._health.update(phase, {name: value for name, value in line.items() if "/" in name})
+        ignorance = self._ignorance[phase.weights.expression_form]
+        found = self._health.findings(phase, self._config, ignorance)
+        self._wrong = found[0].name if found else ""
+        return found[0] if found else None
+
+    def sheet(self, step: int, generator: Generator) -> None:
+        """Write the sheet of pictures, as a PNG and to TensorBoard."""
+        picture = sheet(generator, self._dataset, self._config)
+        write_png(picture, self._run / "samples" / f"step-{step:08d}.png")
+        self._board.add_image("edits", picture, step, dataformats="HWC")
+        if self._wandb is not None:
+            self._wandb.log({"edits": require("wandb", "wandb").Image(picture)}, step=step)
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        self._board.flush()
+
+    def close(self) -> None:
+        """Finish; nothing can be recorded after."""
+        self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def cut_metrics(path: Path, step: int) -> list[dict[str, Any]]:
+    """Drop lines that a killed run wrote after the checkpoint it resumes from; return those that stay."""
+    if not path.exists():
+        return []
+    kept, lines = [], []
+    for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            line = json.loads(text)
+            if line["step"] <= step:
+                kept.append(text)
+                lines.append(line)
+        except ValueError:  # the kill came in the middle of a line
+            continue
+    temporary = path.with_suffix(".partial")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.replace(path)
+    return lines
+
+
+def _wandb_run(project: str, run: Path, config: TrainingConfig) -> Any:
+    wandb = require("wandb", "wandb")
+    return wandb.init(
+        project=project, name=run.name, dir=str(run), id=run.name, resume="allow", config=config.to_json()
+    )

@@ -1,0 +1,166 @@
+"""What changes while training, and how it begins: fresh networks, or those of a model."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from ganimation.errors import TrainingError, require
+from ganimation.model import CRITIC, GENERATOR, ModelConfig
+from ganimation.networks.critic import Critic
+from ganimation.networks.generator import Generator
+from ganimation.training.config import TrainingConfig
+from ganimation.training.history import History
+from ganimation.training.monitor import AttentionControl
+
+_MODULES = ("generator", "critic", "average", "generator_optimizer", "critic_optimizer")
+
+
+@dataclass
+class State:
+    """What changes while training.
+
+    Attributes:
+        generator: wrapped by Fabric; its own module is ``generator.module``.
+        critic: likewise.
+        average: moving average of the generator, not wrapped; what is exported.
+        generator_optimizer: Adam, its rate set at every step.
+        critic_optimizer: likewise.
+        history: generated images of the past, of this process.
+        control: of the attention weight.
+        step: steps done.
+        seconds: trained so far, over all sessions.
+    """
+
+    generator: nn.Module
+    critic: nn.Module
+    average: Generator
+    generator_optimizer: torch.optim.Optimizer
+    critic_optimizer: torch.optim.Optimizer
+    history: History
+    control: AttentionControl = field(default_factory=AttentionControl)
+    step: int = 0
+    seconds: float = 0.0
+    _clock: float = field(default_factory=time.monotonic)
+
+    def to_dict(self, fabric: Fabric) -> dict[str, Any]:
+        """Return the state as tensors and numbers; every process must call this together."""
+        now = time.monotonic()
+        self.seconds, self._clock = self.seconds + now - self._clock, now
+        saved: dict[str, Any] = {name: getattr(self, name).state_dict() for name in _MODULES}
+        return saved | {
+            "history": self.history.gather(fabric),
+            "control": asdict(self.control),
+            "seconds": self.seconds,
+        }
+
+    def load(self, step: int, saved: Mapping[str, Any], fabric: Fabric) -> None:
+        """Take the state over from what :meth:`to_dict` gave at ``step``."""
+        for name in _MODULES:
+            getattr(self, name).load_state_dict(saved[name])
+        self.history.scatter(saved["history"], fabric)
+        self.control = AttentionControl(**saved["control"])
+        self.step, self.seconds = step, float(saved["seconds"])
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights of a model to begin from.
+
+    Attributes:
+        config: of the model.
+        generator: its weights.
+        critic: its weights; empty where the model has none.
+        fingerprint: of the generator's file.
+    """
+
+    config: ModelConfig
+    generator: dict[str, Tensor]
+    critic: dict[str, Tensor]
+    fingerprint: str
+
+    @staticmethod
+    def read(folder: Path) -> "Start":
+        """Read a model folder.
+
+        Raises:
+            ModelError: not a model folder.
+            TrainingError: its weights are missing or damaged.
+        """
+        safetensors = require("safetensors.torch", "train")
+        config = ModelConfig.read(folder)
+        try:
+            generator = safetensors.load_file(folder / GENERATOR)
+            critic = safetensors.load_file(folder / CRITIC) if (folder / CRITIC).exists() else {}
+            fingerprint = hashlib.sha256((folder / GENERATOR).read_bytes()).hexdigest()[:16]
+        except (OSError, ValueError, safetensors.SafetensorError) as error:
+            raise TrainingError(f"{folder}: its weights cannot be read ({error}); export the model again") from error
+        halves = [{name: value.float() for name, value in net.items()} for net in (generator, critic)]
+        return Start(config, halves[0], halves[1], fingerprint)
+
+    def fit(self, config: TrainingConfig) -> TrainingConfig:
+        """Return the configuration with the shape of this model's networks and its condition."""
+        generator, critic = self.config.generator, self.config.critic
+        shape = {f"generator_{name}": generator[name] for name in ("width", "blocks") if name in generator}
+        shape |= {f"critic_{name}": critic[name] for name in ("width", "layers", "cap") if name in critic}
+        upsample = generator.get("upsample", config.upsample)
+        return replace(config, **shape, upsample=upsample, condition=self.config.condition, init=self.fingerprint)
+
+
+def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = None) -> tuple[Generator, Critic]:
+    """Return the networks that a run begins with, the same for the same seed.
+
+    Fresh weights are N(0, 0.02) as in the authors' code. Of a model, every tensor that fits is taken; the critic's AU
+    head belongs to one image size and begins anew at another.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        generator = Generator(num_aus, config.generator_width, config.generator_blocks, config.upsample)
+        critic = Critic(num_aus, config.size, config.critic_width, config.critic_layers, config.critic_cap)
+        for module in (*generator.modules(), *critic.modules()):
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(module.weight, 0.0, 0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    if start is not None:
+        generator.load_state_dict(start.generator)
+        fitting = {name: value.shape for name, value in critic.state_dict().items()}
+        critic.load_state_dict(
+            {name: value for name, value in start.critic.items() if fitting.get(name) == value.shape}, strict=False
+        )
+    return generator, critic
+
+
+def build_state(
+    config: TrainingConfig, num_aus: int, fabric: Fabric, start: Start | None = None, *, compiled: bool = False
+) -> State:
+    """Return the state that a run begins with, on Fabric's device.
+
+    Args:
+        config: of the run.
+        num_aus: of the data set.
+        fabric: launched.
+        start: a model to begin from.
+        compiled: whether torch.compile translates the generator. The critic stays as it is: the gradient penalty
+            differentiates twice, which compiled networks cannot.
+    """
+    generator, critic = build_networks(config, num_aus, start)
+    average, _ = build_networks(config, num_aus, start)
+    average.to(fabric.device).requires_grad_(False)
+    optimizers = [
+        torch.optim.Adam(net.parameters(), lr=1.0, betas=config.betas, fused=True) for net in (generator, critic)
+    ]
+    nets = [net.to(memory_format=torch.channels_last) for net in (generator, critic)]  # type: ignore[call-overload]
+    if compiled:
+        nets[0].compile()
+    (generator_, generator_optimizer), (critic_, critic_optimizer) = (
+        fabric.setup(net, optimizer) for net, optimizer in zip(nets, optimizers, strict=True)
+    )
+    history = History(config.buffer // fabric.world_size)
+    return State(generator_, critic_, average, generator_optimizer, critic_optimizer, history)

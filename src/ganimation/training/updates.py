@@ -1,0 +1,208 @@
+"""One update of the critic, one of the generator: the paper's game (Eq. 6), a batch at a time.
+
+A batch may be taken in parts, whose gradients add up: all terms are means, so the parts give what the whole gives.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from ganimation.networks.generator import blend
+from ganimation.training import losses
+from ganimation.training.batches import Batch
+from ganimation.training.config import Phase, TrainingConfig
+from ganimation.training.losses import Terms, Weights
+from ganimation.training.monitor import mask_terms
+from ganimation.training.state import State
+
+Features = Callable[[Tensor], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A batch and what the generator made of it."""
+
+    batch: Batch
+    attention: Tensor
+    fake: Tensor
+
+
+@dataclass(frozen=True)
+class Game:
+    """What both updates need and no update changes.
+
+    Attributes:
+        config: of the run.
+        fabric: launched.
+        features: of the perceptual cycle loss, where a phase asks for it.
+    """
+
+    config: TrainingConfig
+    fabric: Fabric
+    features: Features | None = None
+
+    def condition(self, source_aus: Tensor, target_aus: Tensor) -> Tensor:
+        """Return what the generator is told: the target, or its difference to the source."""
+        return target_aus - source_aus if self.config.condition == "relative" else target_aus
+
+    def generate(self, generator: nn.Module, batch: Batch) -> Pass:
+        """Return what the generator makes of a batch."""
+        color, attention = generator(batch.source, self.condition(batch.source_aus, batch.target_aus))
+        return Pass(batch, attention, blend(batch.source, color, attention))
+
+
+def update_critic(
+    game: Game, state: State, phase: Phase, passes: Sequence[Pass], rng: np.random.Generator, *, with_penalty: bool
+) -> Terms:
+    """Take a step of the critic; return its terms.
+
+    Args:
+        game: see there.
+        state: to change.
+        phase: that the run is in.
+        passes: the parts of the batch.
+        rng: for the history of generated images.
+        with_penalty: whether this update has the gradient penalty.
+    """
+    weights, apart = phase.weights, with_penalty and game.config.penalty_apart
+    shown = [(part.batch, state.history.exchange(part.fake.detach(), rng)) for part in passes]
+    seen: list[Terms] = []
+
+    def total(batch: Batch, fake: Tensor) -> Tensor:
+        realism, aus = state.critic(torch.cat([batch.source, fake]))
+        count = len(batch.source)
+        terms = {
+            "critic/wasserstein": losses.wasserstein(realism[:count], realism[count:]),
+            "critic/expression": losses.expression(aus[:count], batch.source_aus, weights.expression_form),
+        }
+        if with_penalty and not apart:
+            terms["critic/gradient_penalty"] = penalty(batch, fake)
+        seen.append(terms)
+        return losses.critic_loss(terms, weights)
+
+    def penalty(batch: Batch, fake: Tensor) -> Tensor:
+        with game.fabric.autocast():
+            return losses.gradient_penalty(_realism(state.critic), batch.source, fake, batch.mix)
+
+    def penalty_alone(batch: Batch, fake: Tensor) -> Tensor:
+        value = penalty(batch, fake)
+        seen.append({"critic/gradient_penalty": value})
+        return weights.gradient_penalty * value
+
+    _descend(game.fabric, state.critic_optimizer, (total(*part) for part in shown), len(shown))
+    if apart:
+        parts = (penalty_alone(*part) for part in shown)
+        _descend(game.fabric, state.critic_optimizer, parts, len(shown), alone=state.critic)
+    return _mean(seen)
+
+
+def _realism(critic: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return D_I of the bare critic; Fabric's wrapper allows no torch.autograd.grad through it."""
+    bare: nn.Module = critic.module  # type: ignore[assignment]
+
+    def realism(images: Tensor) -> Tensor:
+        values: Tensor = bare(images)[0]
+        return values.float()
+
+    return realism
+
+
+def update_generator(game: Game, state: State, phase: Phase, passes: Iterable[Pass], parts: int) -> Terms:
+    """Take a step of the generator and of its average; return its terms.
+
+    Args:
+        game: see there.
+        state: to change.
+        phase: that the run is in.
+        passes: the parts of the batch, with gradients; each is let go before the next is taken.
+        parts: how many.
+    """
+    seen: list[Terms] = []
+
+    def totals() -> Iterator[Tensor]:
+        for part in passes:
+            terms, read = _generator_terms(game, state, phase, part)
+            yield losses.generator_loss(terms, phase.weights, state.control.factor)
+            asked = part.batch.target_aus - part.batch.source_aus
+            fake = part.fake.detach()
+            terms |= mask_terms(part.attention, part.batch.source, fake, asked, read, part.batch.source_aus)
+            seen.append(terms)
+
+    state.critic.requires_grad_(False)
+    _descend(game.fabric, state.generator_optimizer, totals(), parts)
+    state.critic.requires_grad_(True)
+    _average(state, game.config.ema)
+    return _mean(seen)
+
+
+def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tuple[Terms, Tensor | None]:
+    """Return the generator's terms of Eq. 5, and the AUs that the critic reads from the result."""
+    weights, batch, fake = phase.weights, made.batch, made.fake
+    terms = {
+        "generator/attention": losses.attention_penalty(made.attention, weights.attention_form),
+        "generator/smoothness": losses.smoothness(made.attention, weights.smoothness_form),
+    }
+    aus: Tensor | None = None
+    if phase.critic_steps:
+        color, attention = state.generator(fake, game.condition(batch.target_aus, batch.source_aus))
+        realism, aus = state.critic(fake)
+        assert aus is not None
+        terms["generator/adversarial"] = losses.adversarial(realism)
+        terms["generator/expression"] = losses.expression(aus, batch.target_aus, weights.expression_form)
+        terms["generator/cycle"] = _cycle(game, weights, blend(fake, color, attention), batch.source)
+        terms["generator/attention"] += losses.attention_penalty(attention, weights.attention_form)
+        terms["generator/smoothness"] += losses.smoothness(attention, weights.smoothness_form)
+    if weights.pair:
+        terms["generator/pair"] = losses.pair_distance(fake, batch.truth, batch.known)
+    return terms, None if aus is None else aus.detach()
+
+
+def _cycle(game: Game, weights: Weights, cycled: Tensor, source: Tensor) -> Tensor:
+    if weights.cycle_form == "absolute":
+        return losses.distance(cycled, source)
+    assert game.features is not None
+    return losses.perceptual_distance(game.features, cycled, source)
+
+
+def _descend(
+    fabric: Fabric,
+    optimizer: torch.optim.Optimizer,
+    parts: Iterable[Tensor],
+    count: int,
+    alone: nn.Module | None = None,
+) -> None:
+    """Take a step down the mean of the parts' losses.
+
+    Args:
+        fabric: launched.
+        optimizer: of what is trained.
+        parts: losses, computed one after the other so that one graph lives at a time.
+        count: of the parts.
+        alone: the network whose gradients Fabric's wrapper did not see and share.
+    """
+    optimizer.zero_grad()
+    for loss in parts:
+        fabric.backward(loss / count)
+    if alone is not None and fabric.world_size > 1:
+        for value in alone.parameters():
+            if value.grad is not None:
+                value.grad = fabric.all_reduce(value.grad, reduce_op="mean")  # type: ignore[assignment]
+    optimizer.step()
+
+
+def _mean(parts: Sequence[Terms]) -> Terms:
+    """Return the means of equally named terms."""
+    names = dict.fromkeys(name for terms in parts for name in terms)
+    return {name: torch.stack([terms[name].detach() for terms in parts if name in terms]).mean() for name in names}
+
+
+@torch.no_grad()
+def _average(state: State, decay: float) -> None:
+    """Move the averaged generator towards the generator; early in a run it follows faster than ``decay`` says."""
+    decay = min(decay, (1 + state.step) / (10 + state.step))
+    for averaged, value in zip(state.average.parameters(), state.generator.parameters(), strict=True):
+        averaged.lerp_(value, 1.0 - decay)
