@@ -1,6 +1,6 @@
 """Single AUs asked one after the other of every face of a data set, and what is read back."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from ganimation.data.dataset import FaceDataset
 from ganimation.editing.backends import Backend, load_backend
 from ganimation.errors import DatasetError
 from ganimation.evaluation import metrics
+from ganimation.faces.crop import CropTemplate
 from ganimation.faces.reader import FaceReader
 from ganimation.model import ModelConfig
 
@@ -69,22 +70,22 @@ def resize(image: Pixels | NDArray[np.float32], side: int) -> NDArray[np.float32
 
 
 class CropReader:
-    """AUs of aligned faces, by the annotator that made the labels."""
+    """AUs of aligned faces, by the annotator that made the labels.
 
-    def __init__(self, aus: Sequence[str], jobs: int) -> None:
-        self._aus, self._jobs = aus, jobs
+    Args:
+        template: of the crops.
+        jobs: threads.
+    """
+
+    def __init__(self, template: CropTemplate, jobs: int) -> None:
+        self._template, self._jobs = template, jobs
         self._reader = FaceReader(threads=1)
 
-    def __call__(self, crops: Iterable[Pixels]) -> Array:
-        """Return intensities (N, AUs) of crops, each (S, S, 3); NaN where no face is found."""
+    def __call__(self, crops: Pixels) -> Array:
+        """Return intensities (N, 16) of crops (N, S, S, 3) RGB uint8; NaN where no face is seen."""
         with ThreadPoolExecutor(self._jobs) as pool:
-            return np.array(list(pool.map(self._read, crops)), np.float64)
-
-    def _read(self, crop: Pixels) -> list[float]:
-        border = crop.shape[0] // 4  # the template ends at forehead and chin; the detector wants to see a head
-        wide = cv2.copyMakeBorder(crop, border, border, border, border, cv2.BORDER_REPLICATE)
-        faces = self._reader.read(np.asarray(wide, np.uint8))
-        return [faces[0].aus[code] for code in self._aus] if faces else [float("nan")] * len(self._aus)
+            read = pool.map(lambda crop: self._reader.measure_crops(crop[None], self._template)[0], crops)
+            return np.array(list(read), np.float64)
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def sweep(
         raise DatasetError(f"the data set has {' '.join(dataset.info.aus)}, the model {' '.join(aus)}; prepare it anew")
     rows = np.argsort(dataset.aus.sum(axis=1), kind="stable")[:faces]
     crops = dataset.images(rows, dataset.info.size)
-    read = CropReader(aus, jobs)
+    read = CropReader(dataset.info.template, jobs)
     before = read(crops)
     known = np.where(np.isnan(before), dataset.aus[rows], before)
     after = np.empty((len(rows), len(aus), len(LEVELS), len(aus)))

@@ -83,6 +83,14 @@ def region_from_landmarks(points: NDArray[np.floating]) -> Transform:
     return _square(apply(invert(upright), (low + high) / 2), across, 1.5 * float((high - low).max()))
 
 
+def region_from_eyes(eyes: NDArray[np.floating]) -> Transform:
+    """Return the transform to the landmarker's crop where the eyes' centres alone are known, (2, 2)."""
+    across = eyes[1] - eyes[0]
+    down = np.array([-across[1], across[0]])
+    # Medians over 83 faces of where region_from_landmarks lies relative to the eyes.
+    return _square(eyes.mean(axis=0) + 0.516 * down, across, 3.98 * float(np.hypot(*across)))
+
+
 def _square(centre: NDArray[np.floating], across: NDArray[np.floating], side: float) -> Transform:
     """Return the transform that takes a square of ``side`` around ``centre``, its top along ``across``, to the crop."""
     half = across / np.hypot(*across) * side / 2

@@ -109,6 +109,8 @@ class TrainingConfig:
         penalty_apart: give the gradient penalty an Adam step of its own, as the authors' code does.
         shared_batch: the generator learns from the batch of the last critic update before it, as in the authors' code,
             so that its forward pass is computed once for both; off, it has a batch of its own.
+        reread_every: in every n-th critic update the annotator reads the generated images, and the critic learns AUs
+            from them too, so that it is not fooled; 0 for never. Beyond the paper.
         betas: of Adam.
         ema: decay of the averaged generator that is exported; 0 exports the generator itself.
         targets: how target AUs are drawn.
@@ -137,6 +139,7 @@ class TrainingConfig:
     penalty_every: int = 1
     penalty_apart: bool = False
     shared_batch: bool = False
+    reread_every: int = 0
     betas: tuple[float, float] = (0.5, 0.999)
     ema: float = 0.0
     targets: TargetMix = field(default_factory=TargetMix)
@@ -174,7 +177,7 @@ class TrainingConfig:
             steps: if given, the phases are scaled to this many in all.
         """
         phases = [
-            phase if phase.steps or not phase.epochs else dataclasses.replace(phase, steps=self._epoch_steps(phase, faces))
+            phase if phase.steps or not phase.epochs else dataclasses.replace(phase, steps=self._steps_of(phase, faces))
             for phase in self.phases
         ]
         if steps is not None:
@@ -187,7 +190,7 @@ class TrainingConfig:
             ]
         return dataclasses.replace(self, phases=tuple(phases))
 
-    def _epoch_steps(self, phase: Phase, faces: int) -> int:
+    def _steps_of(self, phase: Phase, faces: int) -> int:
         return max(1, round(phase.epochs * faces / (self.batch * max(1, phase.critic_steps))))
 
     def to_json(self) -> dict[str, Any]:
@@ -219,7 +222,7 @@ class TrainingConfig:
         for name in ("batch", "generator_width", "critic_width", "critic_layers", "critic_cap", "penalty_every"):
             _check_range(name, getattr(self, name), 1)
         _check_range("seed", self.seed, 0, 2**63 - 1)
-        for name in ("generator_blocks", "buffer", "balance"):
+        for name in ("generator_blocks", "buffer", "balance", "reread_every"):
             _check_range(name, getattr(self, name), 0)
         for name in ("ema", "attention_low", "attention_high"):
             _check_range(name, getattr(self, name), 0, 1)

@@ -12,10 +12,8 @@ from lightning_fabric import Fabric
 from ganimation.data.dataset import FaceDataset
 from ganimation.training.batches import GENERATOR_UPDATE, Batches
 from ganimation.training.config import Phase, TrainingConfig
-from ganimation.training.loop import Tuning, take_step
-from ganimation.training.perceptual import load_features
+from ganimation.training.loop import Tuning, build_game, take_step
 from ganimation.training.state import Start, build_state
-from ganimation.training.updates import Game
 
 STEPS = 10
 #: A phase is given up measuring after this many seconds, as long as two steps were timed.
@@ -91,7 +89,7 @@ def estimate(
     config.check()
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     state = build_state(config, len(dataset.info.aus), fabric, start, compiled=tuning.compile)
-    game = Game(config, fabric, load_features(config, fabric))
+    game = build_game(config, dataset, fabric)
     phases = []
     for phase in config.phases:
         batch = batches.draw(0, GENERATOR_UPDATE, phase)

@@ -31,6 +31,7 @@ from ganimation.training.config import Phase, TrainingConfig, difference
 from ganimation.training.journal import Journal
 from ganimation.training.losses import Terms
 from ganimation.training.perceptual import load_features
+from ganimation.training.reread import Rereader
 from ganimation.training.state import Start, State, build_state
 from ganimation.training.updates import Game, update_critic, update_generator
 
@@ -107,7 +108,7 @@ def train(
         state.load(*found, fabric)
     if state.step >= config.steps:
         return run
-    game = Game(config, fabric, load_features(config, fabric))
+    game = build_game(config, dataset, fabric)
     journal = Journal(run, state.step, config, dataset, say, wandb) if fabric.is_global_zero else None
     with stopping() as asked_to_stop, ahead(batches, config, state.step) as stream:
         while state.step < config.steps:
@@ -124,6 +125,12 @@ def train(
             if stop and state.step < config.steps:
                 raise KeyboardInterrupt(f"stopped after step {state.step}; the same command goes on")
     return run
+
+
+def build_game(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> Game:
+    """Return what all updates of a run share."""
+    rereader = Rereader(dataset.info, torch.get_num_threads()) if config.reread_every else None
+    return Game(config, fabric, load_features(config, fabric), rereader)
 
 
 def take_step(
@@ -153,9 +160,13 @@ def take_step(
         with torch.set_grad_enabled(keep):
             passes = [game.generate(state.generator, part) for part in batch.split(tuning.accumulate)]
         shared = passes if keep else None
-        with_penalty = (step * phase.critic_steps + update) % config.penalty_every == 0
+        number = step * phase.critic_steps + update
+        due = {
+            "with_penalty": number % config.penalty_every == 0,
+            "reread": config.reread_every > 0 and number % config.reread_every == 0,
+        }
         rng = np.random.default_rng([config.seed, state.step, update, game.fabric.global_rank, 1])
-        terms |= update_critic(game, state, phase, passes, rng, with_penalty=with_penalty)
+        terms |= update_critic(game, state, phase, passes, rng, **due)
     if phase.train_generator:
         if batch is None or not config.shared_batch:
             batch = next(stream).to(game.fabric.device)

@@ -149,6 +149,8 @@ class Weights:
 def critic_loss(terms: Terms, weights: Weights) -> Tensor:
     """Return the critic's share of Eq. 5 from its named terms."""
     total = terms["critic/wasserstein"] + weights.expression * terms["critic/expression"]
+    if "critic/reread" in terms:
+        total = total + weights.expression * terms["critic/reread"]
     if "critic/gradient_penalty" in terms:
         total = total + weights.gradient_penalty * terms["critic/gradient_penalty"]
     return total

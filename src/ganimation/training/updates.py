@@ -17,6 +17,7 @@ from ganimation.training.batches import Batch
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.losses import Terms, Weights
 from ganimation.training.monitor import mask_terms
+from ganimation.training.reread import Rereader
 from ganimation.training.state import State
 
 Features = Callable[[Tensor], list[Tensor]]
@@ -39,11 +40,13 @@ class Game:
         config: of the run.
         fabric: launched.
         features: of the perceptual cycle loss, where a phase asks for it.
+        rereader: the annotator on generated images, where the configuration asks for it.
     """
 
     config: TrainingConfig
     fabric: Fabric
     features: Features | None = None
+    rereader: Rereader | None = None
 
     def condition(self, source_aus: Tensor, target_aus: Tensor) -> Tensor:
         """Return what the generator is told: the target, or its difference to the source."""
@@ -56,7 +59,14 @@ class Game:
 
 
 def update_critic(
-    game: Game, state: State, phase: Phase, passes: Sequence[Pass], rng: np.random.Generator, *, with_penalty: bool
+    game: Game,
+    state: State,
+    phase: Phase,
+    passes: Sequence[Pass],
+    rng: np.random.Generator,
+    *,
+    with_penalty: bool,
+    reread: bool = False,
 ) -> Terms:
     """Take a step of the critic; return its terms.
 
@@ -67,6 +77,7 @@ def update_critic(
         passes: the parts of the batch.
         rng: for the history of generated images.
         with_penalty: whether this update has the gradient penalty.
+        reread: whether in this update the critic also learns what the annotator reads in the generated images.
     """
     weights, apart = phase.weights, with_penalty and game.config.penalty_apart
     shown = [(part.batch, state.history.exchange(part.fake.detach(), rng)) for part in passes]
@@ -79,6 +90,8 @@ def update_critic(
             "critic/wasserstein": losses.wasserstein(realism[:count], realism[count:]),
             "critic/expression": losses.expression(aus[:count], batch.source_aus, weights.expression_form),
         }
+        if reread and game.rereader is not None:
+            terms |= _second_opinion(game.rereader(fake), aus[count:], batch, weights)
         if with_penalty and not apart:
             terms["critic/gradient_penalty"] = penalty(batch, fake)
         seen.append(terms)
@@ -98,6 +111,17 @@ def update_critic(
         parts = (penalty_alone(*part) for part in shown)
         _descend(game.fabric, state.critic_optimizer, parts, len(shown), alone=state.critic)
     return _mean(seen)
+
+
+def _second_opinion(read: Tensor, aus: Tensor, batch: Batch, weights: Weights) -> Terms:
+    """Return the critic's error on generated images, and how far the annotator sees done what was asked."""
+    seen = read.isfinite().all(dim=1)
+    read = torch.where(seen[:, None], read, aus.detach())
+    asked = (batch.target_aus - batch.source_aus) * seen[:, None]
+    return {
+        "critic/reread": losses.expression(aus, read, weights.expression_form),
+        "mask/obedience": ((read - batch.source_aus) * asked).sum() / asked.square().sum().clamp_min(1e-6),
+    }
 
 
 def _realism(critic: nn.Module) -> Callable[[Tensor], Tensor]:
