@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from ganimation.errors import TrainingError
-from ganimation.training.config import Phase, difference
+from ganimation.training.config import Phase, TrainingConfig, difference, override
 from ganimation.training.presets import OFFICIAL, PAPER, PRESETS, SMALL, preset
 
 
@@ -45,6 +47,73 @@ def test_steps_scale_all_phases_and_lose_none() -> None:
 def test_decay_can_stop_above_zero() -> None:
     phase = Phase("x", steps=100, decay_from=0.5, decay_to=0.2)
     assert [phase.rate_factor(step) for step in (0, 49, 75, 100)] == pytest.approx([1, 1, 0.6, 0.2])
+
+
+@pytest.mark.parametrize("config", PRESETS.values(), ids=list(PRESETS))
+def test_every_preset_is_possible_and_survives_json(config: TrainingConfig) -> None:
+    config.check()
+    assert TrainingConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_a_field_that_was_not_there_yet_has_its_default() -> None:
+    old = SMALL.to_json()
+    del old["buffer"], old["phases"][0]["weights"]["cycle_form"]
+    assert TrainingConfig.from_json(old) == SMALL
+
+
+def test_one_field_is_overridden() -> None:
+    assert override(SMALL, "size=128").size == 128
+    assert override(SMALL, "augment=false").augment is False
+    assert override(SMALL, "betas=0,0.9").betas == (0.0, 0.9)
+    assert override(SMALL, "upsample=transposed").upsample == "transposed"
+    assert override(SMALL, "targets.single=0.1").targets.single == 0.1
+    everywhere = override(SMALL, "weights.attention=0.3")
+    assert [phase.weights.attention for phase in everywhere.phases] == [0.3, 0.3, 0.3]
+    once = override(SMALL, "adversarial.weights.attention=0.3")
+    assert [phase.weights.attention for phase in once.phases] == [0.003, 0.1, 0.3]
+    assert [phase.steps for phase in override(SMALL, "critic.steps=7").phases] == [3000, 7, 1500]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("size", "write NAME=VALUE"),
+        ("sise=3", "sise: no such field; did you mean size"),
+        ("weights.atention=3", "did you mean attention"),
+        ("adversarial=3", "no such field"),
+        ("size.x=3", "size has no fields of its own"),
+        ("size=big", "size=big: not an integer"),
+        ("ema=much", "ema=much: not a number"),
+        ("augment=maybe", "augment=maybe: one of true, false"),
+        ("condition=odd", "condition=odd: one of absolute, relative"),
+        ("betas=1", "two numbers"),
+        ("preset=mine", "no such field"),
+    ],
+)
+def test_what_cannot_be_overridden_is_said(text: str, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        override(SMALL, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("size=100", "size=100: a multiple of 64"),
+        ("batch=0", "batch=0: it must be at least 1"),
+        ("ema=1.5", r"ema=1.5: it must be in \[0, 1\]"),
+        ("weights.cycle=-1", "pairs.weights.cycle=-1.0: it must be at least 0"),
+        ("weights.cycle=inf", "weights.cycle=inf"),
+        ("weights.cycle=nan", "weights.cycle=nan"),
+        ("targets.photo=1", "add up to 1.6; they must to 1"),
+        ("attention_low=1", "attention_low=1 is not below attention_high=1"),
+        ("adversarial.paired=2", "adversarial.paired=2"),
+    ],
+)
+def test_what_is_not_possible_is_said(text: str, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        override(SMALL, text).check()
+    with pytest.raises(TrainingError, match="cannot be steered by a factor"):
+        override(override(SMALL, "attention_low=0.2"), "weights.attention=0").check()
 
 
 def test_difference_names_the_field() -> None:

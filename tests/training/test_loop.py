@@ -12,9 +12,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 
+from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
 from ganimation.training import checkpoints
+from ganimation.training.loop import Cadence, Tuning, train
 from ganimation.training.state import build_networks
 from tests.training.tiny import STEPS, TINY, train_tiny
 
@@ -43,7 +46,7 @@ def test_a_run_writes_what_it_says(run: Path) -> None:
     assert {
         "critic/wasserstein", "critic/gradient_penalty", "critic/expression", "generator/adversarial",
         "generator/expression", "generator/cycle", "generator/attention", "generator/smoothness", "generator/pair",
-        "mask/mean", "mask/spread",
+        "mask/mean", "mask/spread", "mask/changed", "mask/asked", "mask/response", "mask/factor",
     } <= lines[-1].keys()  # fmt: skip
     assert all(np.isfinite(value) for line in lines for value in line.values() if not isinstance(value, str))
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-00000007.pt", "step-00000008.pt"]
@@ -131,3 +134,38 @@ def test_the_separate_penalty_step_trains(dataset: Path, tmp_path: Path) -> None
     config = dataclasses.replace(TINY, phases=TINY.phases[2:], penalty_apart=True, condition="absolute")
     lines = (train_tiny(dataset, tmp_path / "run", config) / "metrics.jsonl").read_text().splitlines()
     assert "critic/gradient_penalty" in json.loads(lines[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_finishes_the_step_and_goes_on_from_there(
+    dataset: Path, run: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = tmp_path / "run"
+    steps: list[int] = []
+
+    def ask(step: int, terms: dict[str, float]) -> None:
+        steps.append(step)
+        if step == 3:
+            os.kill(os.getpid(), number)
+
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+    fabric.launch()
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 4; the same command goes on"):
+        train(FaceDataset(dataset), folder, TINY, fabric, cadence=Cadence(100, 4), report=ask)
+    assert signal.getsignal(number) == before
+    assert steps == [1, 2, 3, 4]
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step-00000004.pt"]
+    train_tiny(dataset, folder)
+    assert_same_run(run, folder)
+
+
+def test_a_batch_that_cannot_be_shared_is_said(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"a batch of 4 .* in 3 parts each; .* --set batch=3"):
+        train_tiny(dataset, tmp_path / "run", tuning=Tuning(accumulate=3))
+
+
+def test_a_config_that_is_damaged_is_said(dataset: Path, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"training": {}, "dataset": {}}')
+    with pytest.raises(TrainingError, match="cannot be used for a run"):
+        train_tiny(dataset, tmp_path)

@@ -84,17 +84,28 @@ def test_distance_and_pair_distance() -> None:
     assert losses.pair_distance(four[0], four[1], torch.tensor([True, False, False, True])) == 1.0
 
 
+def test_perceptual_distance_sums_layers_and_teaches_the_image_alone() -> None:
+    image, truth = torch.ones(2, 3, 4, 4, requires_grad=True), torch.zeros(2, 3, 4, 4, requires_grad=True)
+    value = losses.perceptual_distance(lambda x: [x, 3 * x], image, truth)
+    assert value == 1 + 9
+    value.backward()
+    assert image.grad is not None
+    assert truth.grad is None
+
+
 def test_totals_are_the_weighted_terms() -> None:
     weights = Weights(gradient_penalty=10, expression=100, cycle=7, attention=0.5, smoothness=0.01, pair=3)
     one = torch.tensor(1.0)
     critic = {"critic/wasserstein": one, "critic/expression": one, "critic/gradient_penalty": one}
     assert losses.critic_loss(critic, weights) == 111
+    assert losses.critic_loss(critic | {"critic/reread": one}, weights) == 211
     del critic["critic/gradient_penalty"]
     assert losses.critic_loss(critic, weights) == 101
     names = ("adversarial", "expression", "cycle", "attention", "smoothness", "pair")
     terms = {f"generator/{name}": one for name in names} | {"mask/mean": one}
     assert losses.generator_loss(terms, weights) == pytest.approx(111.51)
     assert losses.generator_loss({"generator/cycle": one}, weights) == 7
+    assert losses.generator_loss({"generator/attention": one}, weights, attention_factor=4) == 2
 
 
 def test_terms_do_not_depend_on_the_batch_size() -> None:

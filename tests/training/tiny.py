@@ -1,15 +1,20 @@
-"""A configuration that trains in a second and still goes through every phase. Also a program, to be killed."""
+"""A configuration that trains in a second and still has every phase and all that a checkpoint must keep.
+
+Also a program, to be killed and to be run by torchrun.
+"""
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from lightning_fabric import Fabric
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.training.config import TrainingConfig
-from ganimation.training.loop import Cadence, train
+from ganimation.training.loop import Cadence, Tuning, train
 from ganimation.training.presets import SMALL
+from ganimation.training.state import Start
 
 STEPS = (3, 2, 3)
 
@@ -21,16 +26,41 @@ TINY: TrainingConfig = dataclasses.replace(
     generator_blocks=1,
     critic_width=4,
     critic_cap=8,
+    buffer=6,
+    attention_high=0.4,
+    reread_every=4,
     phases=tuple(dataclasses.replace(phase, steps=steps) for phase, steps in zip(SMALL.phases, STEPS, strict=True)),
 )
 
 
-def train_tiny(dataset: Path, run: Path, config: TrainingConfig = TINY, every: int = 1) -> Path:
-    """Train on one CPU in float32."""
-    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+#: For comparing gradients: one step of the game, nothing that depends on the number of processes.
+GAME: TrainingConfig = dataclasses.replace(
+    TINY, batch=8, buffer=0, attention_high=1.0, phases=(dataclasses.replace(TINY.phases[2], steps=1, critic_steps=1),)
+)
+CONFIGS = {"tiny": TINY, "game": GAME, "apart": dataclasses.replace(GAME, penalty_apart=True, shared_batch=False)}
+
+
+def train_tiny(
+    dataset: Path,
+    run: Path,
+    config: TrainingConfig = TINY,
+    every: int = 1,
+    *,
+    devices: int = 1,
+    tuning: Tuning | None = None,
+    start: Start | None = None,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Train on the CPU in float32."""
+    fabric = Fabric(accelerator="cpu", devices=devices, precision="32-true", strategy="ddp" if devices > 1 else "auto")
     fabric.launch()
-    return train(FaceDataset(dataset), run, config, fabric, cadence=Cadence(checkpoint=every, sheet=4))
+    cadence = Cadence(checkpoint=every, sheet=4)
+    return train(
+        FaceDataset(dataset), run, config, fabric, cadence=cadence, tuning=tuning or Tuning(), start=start, say=say
+    )
 
 
 if __name__ == "__main__":
-    train_tiny(Path(sys.argv[1]), Path(sys.argv[2]), every=2)
+    faces, folder, *rest = sys.argv[1:]
+    wanted, processes = rest or ("tiny", "1")
+    train_tiny(Path(faces), Path(folder), CONFIGS[wanted], every=2, devices=int(processes))

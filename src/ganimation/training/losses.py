@@ -99,7 +99,7 @@ def perceptual_distance(features: Callable[[Tensor], list[Tensor]], image: Tenso
         truth: (N, 3, H, W).
     """
     with torch.no_grad():
-        wanted = features(truth)
+        wanted = features(truth.detach())
     return torch.stack([(x - y).square().mean() for x, y in zip(features(image), wanted, strict=True)]).sum()
 
 

@@ -99,7 +99,7 @@ class Start:
             generator = safetensors.load_file(folder / GENERATOR)
             critic = safetensors.load_file(folder / CRITIC) if (folder / CRITIC).exists() else {}
             fingerprint = hashlib.sha256((folder / GENERATOR).read_bytes()).hexdigest()[:16]
-        except (OSError, ValueError, safetensors.SafetensorError) as error:
+        except (OSError, ValueError, require("safetensors", "train").SafetensorError) as error:
             raise TrainingError(f"{folder}: its weights cannot be read ({error}); export the model again") from error
         halves = [{name: value.float() for name, value in net.items()} for net in (generator, critic)]
         return Start(config, halves[0], halves[1], fingerprint)

@@ -1,0 +1,76 @@
+"""Beginning from a model."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganimation.errors import ModelError, TrainingError
+from ganimation.model import CRITIC, GENERATOR
+from ganimation.training import checkpoints
+from ganimation.training.presets import SMALL
+from ganimation.training.run import Machine, Wish
+from ganimation.training.run import start as start_run
+from ganimation.training.state import Start, build_networks
+from tests.training.tiny import TINY, train_tiny
+
+
+def test_a_model_gives_its_weights_and_its_shape(model: Path) -> None:
+    start = Start.read(model)
+    config = start.fit(dataclasses.replace(SMALL, size=64))
+    assert (config.generator_width, config.critic_width, config.critic_cap) == (4, 4, 8)
+    assert config.init == start.fingerprint
+    generator, critic = build_networks(config, 16, start)
+    assert all(torch.equal(value, start.generator[name]) for name, value in generator.state_dict().items())
+    assert all(torch.equal(value, start.critic[name]) for name, value in critic.state_dict().items())
+
+
+def test_at_another_size_the_head_of_the_critic_begins_anew(model: Path) -> None:
+    start = Start.read(model)
+    config = start.fit(dataclasses.replace(SMALL, size=128))
+    _, critic = build_networks(config, 16, start)
+    assert critic.aus.weight.shape[-2:] == (2, 2)
+    assert torch.equal(critic.realism.weight, start.critic["realism.weight"])
+
+
+def test_a_run_begins_from_a_model_and_resumes_only_with_it(dataset: Path, model: Path, tmp_path: Path) -> None:
+    start = Start.read(model)
+    config = start.fit(
+        dataclasses.replace(TINY, phases=(dataclasses.replace(TINY.phases[0], steps=1, generator_rate=0),))
+    )
+    run = train_tiny(dataset, tmp_path / "run", config, start=start)
+    found = checkpoints.newest(run / "checkpoints")
+    assert found is not None
+    assert all(torch.equal(value, start.generator[name]) for name, value in found[1]["generator"].items())
+    with pytest.raises(TrainingError, match=r"training.init was '\w{16}' and is ''"):
+        train_tiny(dataset, run, dataclasses.replace(config, init=""))
+
+
+def test_what_does_not_fit_is_said(dataset: Path, model: Path, tmp_path: Path) -> None:
+    cpu = Machine(accelerator="cpu", devices="1", precision="32-true")
+    with pytest.raises(TrainingError, match="generator_width was 4 and is 8 with --set"):
+        start_run(dataset, tmp_path / "run", Wish(init=str(model), changes=["generator_width=8"]), cpu)
+    with pytest.raises(ModelError, match="no such model folder"):
+        start_run(dataset, tmp_path / "run", Wish(init=str(tmp_path / "none")), cpu)
+    fewer = tmp_path / "fewer"
+    fewer.mkdir()
+    for path in model.iterdir():
+        (fewer / path.name).write_bytes(path.read_bytes())
+    text = (fewer / "config.json").read_text().replace('"AU45"', '"AU23"')
+    (fewer / "config.json").write_text(text)
+    with pytest.raises(TrainingError, match="prepare the data set with the same AUs"):
+        start_run(dataset, tmp_path / "run", Wish(init=str(fewer)), cpu)
+    (fewer / GENERATOR).write_bytes(b"nothing")
+    with pytest.raises(TrainingError, match="its weights cannot be read"):
+        Start.read(fewer)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_without_a_critic_can_be_begun_from(model: Path, tmp_path: Path) -> None:
+    for path in model.iterdir():
+        if path.name != CRITIC:
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    start = Start.read(tmp_path)
+    generator, _ = build_networks(start.fit(SMALL), 16, start)
+    assert all(torch.equal(value, start.generator[name]) for name, value in generator.state_dict().items())
