@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Callable[[argparse.Namespace], None] = options.command
         command(options)
     except GanimationError as error:
-        print(f"ganimation: {' '.join(str(error).split())}", file=sys.stderr)
+        who = f"ganimation, process {_process()}" if _process() else "ganimation"
+        print(f"{who}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         print(f"ganimation: {interrupt}" if str(interrupt) else "ganimation: stopped", file=sys.stderr)
@@ -269,20 +270,23 @@ def _train(options: argparse.Namespace) -> None:
     )  # fmt: skip
     wish = run.Wish(options.preset, options.steps, options.seed, options.changes, options.init)
     if options.dry_run:
-        print(run.estimate(options.dataset, wish, machine).text())
+        estimate = run.estimate(options.dataset, wish, machine).text()
+        if not _process():
+            print(estimate)
         return
     with _training_progress() as (report, say):
         run.start(options.dataset, options.output, wish, machine, report, say, options.wandb)
-    if not _is_helper():
+    if not _process():
         from ganimation.training.summary import summary
 
         print(summary(options.output))
         print(f"{options.output}: done; next: ganimation export {options.output} -o MODEL")
 
 
-def _is_helper() -> bool:
-    """Return whether this is one of several processes of a run and not the first, which speaks for all."""
-    return any(int(os.environ.get(name, "0") or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"))
+def _process() -> int:
+    """Return the number of this process among those of a run; the first, 0, speaks for all."""
+    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK")
+    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), 0)
 
 
 @contextmanager
@@ -304,7 +308,7 @@ def _training_progress() -> Iterator[tuple[Callable[[int, int, dict[str, float]]
     )  # fmt: skip
     console = Console(stderr=True)
     live = console.is_terminal
-    silent = _is_helper()
+    silent = _process() > 0
     with Progress(*columns, console=console, transient=True, disable=not live or silent) as bar:
         task = bar.add_task("", total=None)
 

@@ -8,8 +8,22 @@ from torch import Tensor, nn
 Upsample = Literal["transposed", "resize"]
 
 
-def _norm(channels: int) -> nn.Module:
-    return nn.InstanceNorm2d(channels, affine=True)
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance normalisation with a scale and a shift a channel.
+
+    As a group norm of one channel a group it gives the same numbers without copying channels-last tensors back and
+    forth: a sixth of the generator's time on a CPU. Exported it is the operator that runtimes know.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it
+        """Return each channel of each image with mean 0 and variance 1, scaled and shifted; same shape."""
+        if torch.compiler.is_exporting():
+            return super().forward(input)
+        result: Tensor = nn.functional.group_norm(input, self.num_features, self.weight, self.bias, self.eps)
+        return result
 
 
 class ResidualBlock(nn.Module):
@@ -19,10 +33,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.main = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            _norm(channels),
+            InstanceNorm(channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            _norm(channels),
+            InstanceNorm(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,7 +53,7 @@ def _up(channels_in: int, channels_out: int, upsample: Upsample) -> list[nn.Modu
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
         ]
-    return [*double, _norm(channels_out), nn.ReLU(inplace=True)]
+    return [*double, InstanceNorm(channels_out), nn.ReLU(inplace=True)]
 
 
 class Generator(nn.Module):
@@ -59,9 +73,17 @@ class Generator(nn.Module):
     def __init__(self, num_aus: int, width: int = 64, blocks: int = 6, upsample: Upsample = "transposed") -> None:
         super().__init__()
         self.num_aus = num_aus
-        layers: list[nn.Module] = [nn.Conv2d(3 + num_aus, width, 7, padding=3, bias=False), _norm(width), nn.ReLU(True)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(3 + num_aus, width, 7, padding=3, bias=False),
+            InstanceNorm(width),
+            nn.ReLU(True),
+        ]
         for channels in (width, 2 * width):
-            layers += [nn.Conv2d(channels, 2 * channels, 4, 2, 1, bias=False), _norm(2 * channels), nn.ReLU(True)]
+            layers += [
+                nn.Conv2d(channels, 2 * channels, 4, 2, 1, bias=False),
+                InstanceNorm(2 * channels),
+                nn.ReLU(True),
+            ]
         layers += [ResidualBlock(4 * width) for _ in range(blocks)]
         layers += [*_up(4 * width, 2 * width, upsample), *_up(2 * width, width, upsample)]
         self.body = nn.Sequential(*layers)

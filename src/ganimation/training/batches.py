@@ -104,12 +104,17 @@ class Batches:
         flips, warps, lights = self._augmentation(rng, size)
         mix = rng.uniform(0.0, 1.0, size).astype(np.float32)
         mine = slice(self._rank, None, self._world)
-        images = [self._load(rows[mine], flips[mine], warps[mine], lights[mine]) for rows in (sources, targets)]
+        source = self._load(sources[mine], flips[mine], warps[mine], lights[mine])
+        other = (sources != targets)[mine]
+        truth = source.clone()
+        truth[torch.from_numpy(other)] = self._load(
+            targets[mine][other], flips[mine][other], warps[mine][other], lights[mine][other]
+        )
         return Batch(
-            images[0],
+            source,
             torch.from_numpy(self._dataset.aus[sources][mine]),
             torch.from_numpy(target_aus[mine].astype(np.float32)),
-            images[1],
+            truth,
             torch.from_numpy((paired | same)[mine]),
             torch.from_numpy(mix[mine]),
         )

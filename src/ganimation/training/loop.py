@@ -24,7 +24,7 @@ import torch
 from lightning_fabric import Fabric
 
 from ganimation.data.dataset import FaceDataset
-from ganimation.errors import TrainingError
+from ganimation.errors import TrainingError, require
 from ganimation.training import checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
 from ganimation.training.config import Phase, TrainingConfig, difference
@@ -98,17 +98,17 @@ def train(
             f"a batch of {config.batch} cannot be shared by {fabric.world_size} processes in {tuning.accumulate} parts "
             f"each; choose a multiple of {share} with --set batch={max(1, config.batch // share) * share}"
         )
+    if wandb:
+        require("wandb", "wandb")
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
-    if fabric.is_global_zero:
-        _claim(run, config, dataset)
-    fabric.barrier()
+    game = build_game(config, dataset, fabric)
+    _claim(run, config, dataset, fabric)
     state = build_state(config, len(dataset.info.aus), fabric, start, compiled=tuning.compile)
     found = checkpoints.newest(run / "checkpoints")
     if found is not None:
         state.load(*found, fabric)
     if state.step >= config.steps:
         return run
-    game = build_game(config, dataset, fabric)
     journal = Journal(run, state.step, config, dataset, say, wandb) if fabric.is_global_zero else None
     with stopping() as asked_to_stop, ahead(batches, config, state.step) as stream:
         while state.step < config.steps:
@@ -201,8 +201,20 @@ def _write(
             journal.flush()
 
 
-def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset) -> None:
-    """Write the run's config.json, or check that it is the same."""
+def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> None:
+    """Let the first process write the run's config.json, or check that it is the same; all raise what it raises."""
+    wrong = ""
+    if fabric.is_global_zero:
+        try:
+            _write_config(run, config, dataset)
+        except TrainingError as error:
+            wrong = str(error)
+    wrong = fabric.broadcast(wrong)
+    if wrong:
+        raise TrainingError(wrong)
+
+
+def _write_config(run: Path, config: TrainingConfig, dataset: FaceDataset) -> None:
     content = {"training": config.to_json(), "dataset": _about(dataset)}
     path = run / "config.json"
     try:
