@@ -102,4 +102,4 @@ def test_compiled_is_eager_to_rounding(dataset: Path, tmp_path: Path) -> None:
     compiled = train_tiny(dataset, tmp_path / "compiled", config, tuning=Tuning(compile=True))
     ours, theirs = gradients(eager), gradients(compiled)
     for name, value in ours.items():
-        assert torch.allclose(value, theirs[name], rtol=1e-2, atol=1e-3 * float(value.abs().max())), name
+        assert torch.allclose(value, theirs[name], rtol=1e-2, atol=5e-3 * float(value.abs().max())), name
