@@ -29,8 +29,7 @@ from ganimation.training import checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
 from ganimation.training.config import Phase, TrainingConfig, difference
 from ganimation.training.journal import Journal
-from ganimation.training.losses import Terms
-from ganimation.training.perceptual import load_features
+from ganimation.training.losses import Terms, load_features
 from ganimation.training.reread import Rereader
 from ganimation.training.state import Start, State, build_state
 from ganimation.training.updates import Game, update_critic, update_generator
@@ -130,7 +129,8 @@ def train(
 def build_game(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> Game:
     """Return what all updates of a run share."""
     rereader = Rereader(dataset.info, torch.get_num_threads()) if config.reread_every else None
-    return Game(config, fabric, load_features(config, fabric), rereader)
+    features = load_features([phase.weights.cycle_form for phase in config.phases], fabric.device)
+    return Game(config, fabric, features, rereader)
 
 
 def take_step(

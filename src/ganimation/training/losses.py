@@ -4,12 +4,14 @@ Terms are returned unweighted under the names they are logged by; the weights ar
 over the batch and do not depend on its size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from ganimation.networks.efficientnet import EfficientNetFeatures
 
 AttentionForm = Literal["norm", "square", "mean"]
 SmoothnessForm = Literal["squared", "absolute"]
@@ -101,6 +103,20 @@ def perceptual_distance(features: Callable[[Tensor], list[Tensor]], image: Tenso
     with torch.no_grad():
         wanted = features(truth.detach())
     return torch.stack([(x - y).square().mean() for x, y in zip(features(image), wanted, strict=True)]).sum()
+
+
+def load_features(forms: Iterable[CycleForm], device: torch.device) -> Callable[[Tensor], list[Tensor]] | None:
+    """Return the features of :func:`perceptual_distance` if one of the forms needs them.
+
+    The paper does not say which network it tried; these are EfficientNet-lite0's maps at a half, a quarter, an eighth
+    and a sixteenth of the image's side.
+
+    Raises:
+        MissingExtraError: the extra ``evaluate`` is not installed.
+    """
+    if "perceptual" not in forms:
+        return None
+    return EfficientNetFeatures((0, 2, 4, 10)).to(device)
 
 
 def pair_distance(image: Tensor, truth: Tensor, known: Tensor) -> Tensor:
