@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganimation.data.dataset import DatasetInfo, FaceDataset
 from ganimation.evaluation.judges import Features, Verdicts
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path, help="data set that holds the photos it names")
     arguments = parser.parse_args()
     files, people, codes, _ = read_codes(arguments.codes)
-    found = {}
+    found: dict[str, NDArray[np.uint8]] = {}
     for split in DatasetInfo.read(arguments.dataset).counts:
         faces = FaceDataset(arguments.dataset, split)
         found |= {name: faces.image(row) for row, name in enumerate(faces.sources) if name in set(files)}

@@ -72,7 +72,7 @@ class Features:
         require("efficientnet_lite_pytorch", "evaluate")
         from ganimation.networks.efficientnet import EfficientNetFeatures
 
-        self._network = EfficientNetFeatures(BLOCKS).to(memory_format=self._torch.channels_last)
+        self._network = EfficientNetFeatures(BLOCKS)
 
     def __call__(self, crops: Pixels) -> NDArray[np.float32]:
         """Return features (N, F) of crops (N, S, S, 3) RGB uint8."""
