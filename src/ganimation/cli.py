@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prepare(commands)
     _add_train(commands)
     _add_export(commands)
+    _add_figure(commands)
     return parser
 
 
@@ -59,6 +60,11 @@ def _add_command(commands: Any, name: str, function: Callable[[argparse.Namespac
 
 def _add_expression(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, help="a photo: JPEG, PNG, WebP, TIFF, HEIC, ...")
+    _add_target(parser)
+    parser.add_argument("--face", default="largest", help="which face: largest (default), all, or a number from 1")
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--au", nargs="+", action="extend", default=[], metavar="AU=X",
         help="intensity in [0, 1] (AU12=0.8), or a change of what the photo shows (AU12=+0.3)",
@@ -66,7 +72,6 @@ def _add_expression(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expression", type=Path, metavar="JSON", help='a file like {"AU12": 0.8, "AU06": "+0.3"}')
     parser.add_argument("--emotion", metavar="NAME", help=f"one of {', '.join(EMOTIONS)}")
     parser.add_argument("--strength", type=float, default=1.0, help="of the emotion, in [0, 1] (default 1)")
-    parser.add_argument("--face", default="largest", help="which face: largest (default), all, or a number from 1")
     parser.add_argument("--model", type=Path, help="a model folder (default: the bundled weights)")
     parser.add_argument("--backend", default="auto", help="auto (default), onnxruntime or torch")
     _add_limit(parser)
@@ -338,6 +343,33 @@ def _export(options: argparse.Namespace) -> None:
 
     config = export(options.run, options.output, options.notes)
     print(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {len(config.aus)} AUs")
+
+
+def _add_figure(commands: Any) -> None:
+    parser = _add_command(commands, "figure", _figure, "draw a figure of the paper with photos of your own")
+    names = "interpolation, single-aus, attention, emotions, variability, wild, limits"
+    parser.add_argument("name", help=f"which: {names}")
+    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="single-aus, attention, variability: one")
+    _add_target(parser)
+    parser.add_argument("--seed", type=int, default=0, help="of the random expressions (default 0)")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help=".png, .pdf or .svg; interpolation also .gif, .webp or .mp4"
+    )
+
+
+def _figure(options: argparse.Namespace) -> None:
+    from ganimation.editing.editor import Editor
+    from ganimation.evaluation import figures
+
+    if options.seed < 0:
+        raise ActionUnitError(f"--seed {options.seed}: at least 0")
+    if not (options.au or options.emotion or options.expression):
+        options.emotion = "happiness"
+    editor = Editor.from_pretrained(options.model, options.backend)
+    photos = [(path.stem, _photo(options, path)) for path in options.photos]
+    order = figures.Order(editor, photos, _requests(options, editor), options.seed)
+    figures.draw(options.name, order, options.output)
+    print(options.output)
 
 
 @contextmanager

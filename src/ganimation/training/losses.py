@@ -144,6 +144,8 @@ class Weights:
         smoothness: lambda_A times lambda_TV, since Eq. 5 multiplies both.
         pair: of the distance to the true picture, a mean over the batch in which rows without one count 0; not in the
             paper.
+        color: of the same distance of C alone, as if A were 0, so that C is a face and not paint that only looks right
+            under a thin mask; not in the paper.
         expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
         smoothness_form: see :func:`smoothness`.
@@ -156,6 +158,7 @@ class Weights:
     attention: float = 0.1
     smoothness: float = 1e-4
     pair: float = 0.0
+    color: float = 0.0
     expression_form: ExpressionForm = "mean"
     attention_form: AttentionForm = "square"
     smoothness_form: SmoothnessForm = "squared"
@@ -187,5 +190,6 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/attention": weights.attention * attention_factor,
         "generator/smoothness": weights.smoothness,
         "generator/pair": weights.pair,
+        "generator/color": weights.color,
     }
     return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()

@@ -28,6 +28,7 @@ class Pass:
     """A batch and what the generator made of it."""
 
     batch: Batch
+    color: Tensor
     attention: Tensor
     fake: Tensor
 
@@ -55,7 +56,7 @@ class Game:
     def generate(self, generator: nn.Module, batch: Batch) -> Pass:
         """Return what the generator makes of a batch."""
         color, attention = generator(batch.source, self.condition(batch.source_aus, batch.target_aus))
-        return Pass(batch, attention, blend(batch.source, color, attention))
+        return Pass(batch, color, attention, blend(batch.source, color, attention))
 
 
 def update_critic(
@@ -182,6 +183,8 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
         terms["generator/smoothness"] += losses.smoothness(attention, weights.smoothness_form)
     if weights.pair:
         terms["generator/pair"] = losses.pair_distance(fake, batch.truth, batch.known)
+    if weights.color:
+        terms["generator/color"] = losses.pair_distance(made.color, batch.truth, batch.known)
     return terms, None if aus is None else aus.detach()
 
 

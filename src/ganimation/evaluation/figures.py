@@ -1,0 +1,316 @@
+"""The figures of the paper, on any photos: a function each, from an editor and photos to a sheet of pictures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ganimation.action_units import ACTION_UNITS, EMOTIONS, Request, emotion_requests
+from ganimation.editing.animation import alphas
+from ganimation.editing.editor import SAME, Edit, EditedFace, Editor
+from ganimation.errors import ActionUnitError, FaceError, MediaError, require
+from ganimation.faces.crop import CropTemplate, crop_from_photo, cut
+from ganimation.faces.reader import Face
+from ganimation.media.images import Photo, atomic, check_writable
+from ganimation.media.video import shrink, write_film
+from ganimation.model import ModelConfig
+
+#: Side in pixels of a picture in a sheet, and how much more than the crop template it shows.
+SIDE, MARGIN = 224, 1.35
+LEVELS = (0.0, 0.33, 0.66, 1.0)
+SUFFIXES = (".png", ".pdf", ".svg", ".gif", ".webp", ".mp4")
+_FILMS = (".gif", ".webp", ".mp4")
+
+Pixels = NDArray[np.uint8]
+Expression = Sequence[Request]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Pictures in rows, with their labels.
+
+    Attributes:
+        rows: pictures, RGB uint8 (H, W, 3); all of a sheet have one height. ``None`` leaves a gap.
+        row_labels: at the left, as many as rows, or none.
+        column_labels: above, as many as columns, or none.
+        title: above all.
+        captions: under the pictures, by (row, column).
+    """
+
+    rows: Sequence[Sequence[Pixels | None]]
+    row_labels: Sequence[str] = ()
+    column_labels: Sequence[str] = ()
+    title: str = ""
+    captions: Mapping[tuple[int, int], str] | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a figure is asked to show.
+
+    Attributes:
+        editor: with the model.
+        photos: names and photos.
+        expression: the target, for the figures that have one.
+        seed: for the figure of random expressions.
+    """
+
+    editor: Editor
+    photos: Sequence[tuple[str, Photo]]
+    expression: Expression
+    seed: int = 0
+
+
+def interpolation(order: Order) -> Sheet:
+    """Return Fig. 1: each photo at alpha from 0, itself, to 1, the target (Sec. 6.2)."""
+    shares = [step / 5 for step in range(6)]
+    rows = []
+    for _, photo in order.photos:
+        session = order.editor.session(photo, order.expression)
+        rows.append([_face_of(session.at(alpha).image, session.faces[0].face) for alpha in shares])
+    return Sheet(rows, column_labels=[f"alpha = {alpha:.1f}" for alpha in shares], title=_title(order.expression))
+
+
+def single_aus(order: Order) -> Sheet:
+    """Return Fig. 4: of the first photo each AU alone at 0, .33, .66 and 1, the others as they are (Sec. 6.1)."""
+    photo, face = _only(order)
+    codes = order.editor.config.aus
+    rows = [[_face_of(_alone(order, photo, code, level).image, face) for level in LEVELS] for code in codes]
+    return Sheet(rows, [_name(code) for code in codes], [f"{level:g}" for level in LEVELS])
+
+
+def attention(order: Order) -> Sheet:
+    """Return Fig. 5: of the first photo each AU at full strength, with its mask A and colours C (Sec. 6.1)."""
+    photo, face = _only(order)
+    codes = order.editor.config.aus
+    rows = []
+    for code in codes:
+        edit = _alone(order, photo, code, 1.0)
+        rows.append([_face_of(edit.image, face), *_masks(edit.faces[0])])
+    return Sheet(rows, [_name(code) for code in codes], ["edited", "attention A", "colour C"])
+
+
+def emotions(order: Order) -> Sheet:
+    """Return Fig. 6: each photo with the seven emotions; one that needs AUs the model lacks stays empty (Sec. 6.3)."""
+    names = [name for name in EMOTIONS if name != "neutral"]
+    recipes = {name: _emotion(order.editor.config, name) for name in names}
+    rows = []
+    for _, photo in order.photos:
+        face = _largest(order, photo)
+        edits = [None if recipe is None else order.editor.edit(photo, recipe).image for recipe in recipes.values()]
+        rows.append([None if image is None else _face_of(image, face) for image in (photo.pixels, *edits)])
+    labels = ["photo", *(name if recipe is not None else f"{name}\n(needs AU14)" for name, recipe in recipes.items())]
+    return Sheet(rows, column_labels=labels)
+
+
+def variability(order: Order, rows: int = 6, columns: int = 10) -> Sheet:
+    """Return Fig. 7: the first photo with many random expressions of at least 14 AUs (Sec. 6.4).
+
+    An expression is a random blend of two emotions, each at a random strength, and a little of every other AU; the
+    photo itself comes first.
+    """
+    photo, face = _only(order)
+    rng = np.random.default_rng(order.seed)
+    pictures: list[Pixels | None] = [_face_of(photo.pixels, face)]
+    while len(pictures) < rows * columns:
+        target = random_expression(order.editor.config.aus, rng)
+        pictures.append(_face_of(order.editor.edit(photo, target).image, face))
+    return Sheet([pictures[start : start + columns] for start in range(0, len(pictures), columns)])
+
+
+def wild(order: Order) -> Sheet:
+    """Return Fig. 8: whole photos before and after, all their faces edited (Sec. 6.5)."""
+    rows = []
+    for _, photo in order.photos:
+        edit = order.editor.edit(photo, order.expression, "all")
+        rows.append([_as_high_as(picture, 2 * SIDE) for picture in (photo.pixels, edit.image)])
+    return Sheet(rows, column_labels=["before", "after"], title=_title(order.expression))
+
+
+def limits(order: Order) -> Sheet:
+    """Return Fig. 9: each photo edited, with its masks, from the best success to the worst failure (Sec. 6.6).
+
+    Under each edit stands its expression gain: the share of the asked change that the annotator reads back.
+    """
+    found = []
+    for name, photo in order.photos:
+        edit = order.editor.edit(photo, order.expression)
+        face = edit.faces[0]
+        gain = expression_gain(order.editor, face, edit)
+        picture = [_face_of(image, face.face) for image in (photo.pixels, edit.image)]
+        found.append((gain, name, [*picture, *_masks(face)]))
+    found.sort(key=lambda entry: -entry[0])
+    return Sheet(
+        [row for _, _, row in found],
+        [name for _, name, _ in found],
+        ["photo", "edited", "attention A", "colour C"],
+        _title(order.expression),
+        {(row, 1): f"gain {entry[0]:.2f}" for row, entry in enumerate(found)},
+    )
+
+
+FIGURES: Mapping[str, Callable[[Order], Sheet]] = {
+    "interpolation": interpolation,
+    "single-aus": single_aus,
+    "attention": attention,
+    "emotions": emotions,
+    "variability": variability,
+    "wild": wild,
+    "limits": limits,
+}
+
+
+def draw(name: str, order: Order, path: Path) -> None:
+    """Draw a figure.
+
+    Args:
+        name: a key of :data:`FIGURES`.
+        order: what it shows.
+        path: .png, .pdf or .svg; ``interpolation`` also .gif, .webp and .mp4, where the pictures follow in time.
+
+    Raises:
+        ActionUnitError: no figure of that name.
+        MediaError: the path cannot be written, or is a film and the figure does not move.
+        FaceError: a photo without a face.
+        MissingExtraError: the extra ``evaluate`` is not installed.
+    """
+    if name not in FIGURES:
+        raise ActionUnitError(f"unknown figure {name!r}; it is one of {', '.join(FIGURES)}")
+    check_writable(path, SUFFIXES)
+    if path.suffix.lower() in _FILMS:
+        if name != "interpolation":
+            raise MediaError(f"{path}: the figure {name} does not move; write .png, .pdf or .svg")
+        write_film(_film(order), path, 25.0)
+        return
+    save(FIGURES[name](order), path)
+
+
+def save(sheet: Sheet, path: Path) -> None:
+    """Write a sheet as .png, .pdf or .svg; letters stay letters in the last two."""
+    require("matplotlib", "evaluate")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = max(len(row) for row in sheet.rows)
+    shapes = [picture.shape for row in sheet.rows for picture in row if picture is not None]
+    height, width = max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)
+    cell = (0.9 * width / height, 0.9)  # inches
+    figure = Figure(figsize=(cell[0] * columns + (1.5 if sheet.row_labels else 0.1), cell[1] * len(sheet.rows) + 0.6))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(sheet.rows), columns, squeeze=False)
+    captions = sheet.captions or {}
+    for number, (row, places) in enumerate(zip(sheet.rows, axes, strict=True)):
+        for column, place in enumerate(places):
+            place.set_xticks([])
+            place.set_yticks([])
+            place.set_frame_on(False)
+            if column < len(row) and (picture := row[column]) is not None:
+                place.imshow(picture, interpolation="lanczos")
+            if number == 0 and sheet.column_labels:
+                place.set_title(sheet.column_labels[column], fontsize=7, pad=3)
+            if column == 0 and sheet.row_labels:
+                place.set_ylabel(sheet.row_labels[number], fontsize=7, rotation=0, ha="right", va="center")
+            if (number, column) in captions:
+                place.set_xlabel(captions[number, column], fontsize=6, labelpad=1)
+    if sheet.title:
+        figure.suptitle(sheet.title, fontsize=8)
+    figure.subplots_adjust(wspace=0.03, hspace=0.12 if captions else 0.03)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=250, bbox_inches="tight", pad_inches=0.05)
+
+
+def random_expression(aus: Sequence[str], rng: np.random.Generator) -> Expression:
+    """Return an expression of at least 14 AUs, where the model knows as many: two emotions and a little of all."""
+    names = [name for name in EMOTIONS if name != "neutral"]
+    first, second = rng.choice(len(names), 2, replace=False)
+    shares = rng.uniform(0.2, 1.0, 2)
+    found = []
+    for code in aus:
+        felt = shares[0] * EMOTIONS[names[first]].get(code, 0.0) + shares[1] * EMOTIONS[names[second]].get(code, 0.0)
+        little = float(rng.uniform(0.02, 0.25))
+        found.append(Request(code, min(1.0, felt + little)))
+    return tuple(found)
+
+
+def expression_gain(editor: Editor, face: EditedFace, edit: Edit) -> float:
+    """Return the share of the asked change that is read back from the edited photo; 0 for a copy, 1 for obedience.
+
+    The regression, through the origin, of the change that the annotator reads on the change that was asked, over AUs.
+    """
+    found = editor.read(edit.photo)
+    near = min(found, key=lambda other: float(np.abs(other.eyes - face.face.eyes).max()), default=None)
+    if near is None:
+        return 0.0
+    codes = list(face.target)
+    asked = np.array([face.target[code] - face.face.aus.get(code, 0.0) for code in codes])
+    read = np.array([near.aus.get(code, 0.0) - face.face.aus.get(code, 0.0) for code in codes])
+    power = float(np.square(asked).sum())
+    return float((asked * read).sum()) / power if power > SAME**2 else 0.0
+
+
+def _film(order: Order) -> "list[Pixels]":
+    """Return the frames of Fig. 1 in time: all photos side by side, there and back."""
+    sessions = [order.editor.session(photo, order.expression) for _, photo in order.photos]
+    return [
+        np.hstack([_face_of(session.at(alpha).image, session.faces[0].face) for session in sessions])
+        for alpha in alphas(2.0, 25.0)
+    ]
+
+
+def _alone(order: Order, photo: Photo, code: str, level: float) -> Edit:
+    return order.editor.edit(photo, [Request(code, level)])
+
+
+def _largest(order: Order, photo: Photo) -> Face:
+    found = order.editor.read(photo)
+    if not found:
+        raise FaceError("a photo without a face cannot be in this figure")
+    return found[0]
+
+
+def _only(order: Order) -> tuple[Photo, Face]:
+    photo = order.photos[0][1]
+    return photo, _largest(order, photo)
+
+
+def _emotion(config: ModelConfig, name: str) -> Expression | None:
+    try:
+        return emotion_requests(name, 1.0, config.aus)
+    except ActionUnitError:
+        return None
+
+
+def _face_of(image: Pixels, face: Face) -> Pixels:
+    """Return a face with some room around it, (SIDE, SIDE, 3)."""
+    template = CropTemplate()
+    wider = CropTemplate(0.5 + (template.eye_height - 0.5) / MARGIN, template.eye_distance / MARGIN)
+    return cut(image, crop_from_photo(face.eyes, SIDE, wider), SIDE)
+
+
+def _masks(face: EditedFace) -> list[Pixels]:
+    """Return A in grey, white keeps the photo, and C; grey where nothing was asked."""
+    if face.color is None or face.attention is None:
+        return [np.full((SIDE, SIDE, 3), value, np.uint8) for value in (255, 128)]
+    grey = np.repeat(face.attention[:, :, None], 3, axis=2) * 255
+    pictures = [grey, (face.color + 1) * 127.5]
+    large = [
+        cv2.resize(picture.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for picture in pictures
+    ]
+    return [np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8) for picture in large]
+
+
+def _as_high_as(image: Pixels, height: int) -> Pixels:
+    small = shrink(image, max(height, round(height * image.shape[1] / image.shape[0])))
+    return np.asarray(cv2.resize(small, (round(height * small.shape[1] / small.shape[0]), height)), np.uint8)
+
+
+def _name(code: str) -> str:
+    return f"{code} {ACTION_UNITS[code].name}"
+
+
+def _title(expression: Expression) -> str:
+    asked = [request for request in expression if request.value or request.relative]
+    return "  ".join(f"{item.code} {item.value:{'+' if item.relative else ''}.2f}" for item in asked)
