@@ -366,7 +366,7 @@ def _figure(options: argparse.Namespace) -> None:
     if not (options.au or options.emotion or options.expression):
         options.emotion = "happiness"
     editor = Editor.from_pretrained(options.model, options.backend)
-    photos = [(path.stem, _photo(options, path)) for path in options.photos]
+    photos = [(path.name, _photo(options, path)) for path in options.photos]
     order = figures.Order(editor, photos, _requests(options, editor), options.seed)
     figures.draw(options.name, order, options.output)
     print(options.output)

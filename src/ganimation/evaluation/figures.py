@@ -191,35 +191,39 @@ def draw(name: str, order: Order, path: Path) -> None:
 def save(sheet: Sheet, path: Path) -> None:
     """Write a sheet as .png, .pdf or .svg; letters stay letters in the last two."""
     require("matplotlib", "evaluate")
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = max(len(row) for row in sheet.rows)
     shapes = [picture.shape for row in sheet.rows for picture in row if picture is not None]
-    height, width = max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)
-    cell = (0.9 * width / height, 0.9)  # inches
-    figure = Figure(figsize=(cell[0] * columns + (1.5 if sheet.row_labels else 0.1), cell[1] * len(sheet.rows) + 0.6))
+    wide = max(shape[1] / shape[0] for shape in shapes)
+    below = 0.16 if sheet.captions else 0.04
+    left = 0.065 * max((len(label) for label in sheet.row_labels), default=0)
+    top = 0.35 * bool(sheet.column_labels) + 0.25 * bool(sheet.title)
+    width, height = left + columns * (wide + 0.04), top + len(sheet.rows) * (1 + below)  # inches; pictures are 1 high
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(sheet.rows), columns, squeeze=False)
-    captions = sheet.captions or {}
-    for number, (row, places) in enumerate(zip(sheet.rows, axes, strict=True)):
-        for column, place in enumerate(places):
-            place.set_xticks([])
-            place.set_yticks([])
-            place.set_frame_on(False)
-            if column < len(row) and (picture := row[column]) is not None:
+    for number, row in enumerate(sheet.rows):
+        y = height - top - number * (1 + below) - 1
+        if sheet.row_labels:
+            label = sheet.row_labels[number]
+            figure.text((left - 0.05) / width, (y + 0.5) / height, label, size=7, ha="right", va="center")
+        for column, picture in enumerate(row):
+            x = left + column * (wide + 0.04)
+            if picture is not None:
+                place = figure.add_axes((x / width, y / height, wide / width, 1 / height))
                 place.imshow(picture, interpolation="lanczos")
+                place.set_axis_off()
+            middle = (x + wide / 2) / width
             if number == 0 and sheet.column_labels:
-                place.set_title(sheet.column_labels[column], fontsize=7, pad=3)
-            if column == 0 and sheet.row_labels:
-                place.set_ylabel(sheet.row_labels[number], fontsize=7, rotation=0, ha="right", va="center")
-            if (number, column) in captions:
-                place.set_xlabel(captions[number, column], fontsize=6, labelpad=1)
+                figure.text(middle, (y + 1.04) / height, sheet.column_labels[column], size=7, ha="center", va="bottom")
+            if sheet.captions and (caption := sheet.captions.get((number, column))):
+                figure.text(middle, (y - 0.02) / height, caption, size=6, ha="center", va="top")
     if sheet.title:
-        figure.suptitle(sheet.title, fontsize=8)
-    figure.subplots_adjust(wspace=0.03, hspace=0.12 if captions else 0.03)
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=250, bbox_inches="tight", pad_inches=0.05)
+        figure.text(0.5, 1 - 0.03 / height, sheet.title, size=8, ha="center", va="top")
+    with atomic(path) as temporary, rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
+        figure.savefig(temporary, dpi=SIDE, bbox_inches="tight", pad_inches=0.05)
 
 
 def random_expression(aus: Sequence[str], rng: np.random.Generator) -> Expression:

@@ -61,7 +61,7 @@ class Verdicts:
 
 
 class Features:
-    """Maps of EfficientNet-lite0, averaged to 7x7 and over the crop and its mirror image.
+    """Maps of EfficientNet-lite0, averaged to 7x7 and over the crop and its mirror image, so that both have the same.
 
     Raises:
         MissingExtraError: the extra ``evaluate`` is not installed.
@@ -85,7 +85,7 @@ class Features:
         with torch.inference_mode():
             maps = self._network(torch.from_numpy(both).float() / 127.5 - 1)
             pooled = [torch.nn.functional.adaptive_avg_pool2d(x, _CELLS) for x in maps]
-            means = [(x[: len(crops)] + x[len(crops) :].flip(3)) / 2 for x in pooled]
+            means = [(x[: len(crops)] + x[len(crops) :]) / 2 for x in pooled]
             return np.asarray(torch.cat([x.flatten(1) for x in means], dim=1).numpy(), np.float32)
 
 
