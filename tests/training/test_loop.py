@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from pyarrow import parquet
 
-from ganimation.data.dataset import FaceDataset
-from ganimation.errors import TrainingError
+from ganimation.data.dataset import FaceDataset, write_shards
+from ganimation.errors import DatasetError, TrainingError
 from ganimation.training import checkpoints
 from ganimation.training.loop import Cadence, Tuning, train
 from ganimation.training.state import build_networks
@@ -169,3 +171,29 @@ def test_a_config_that_is_damaged_is_said(dataset: Path, run: Path, tmp_path: Pa
     (tmp_path / "config.json").write_text('{"training": {}, "dataset": {}}')
     with pytest.raises(TrainingError, match="cannot be used for a run"):
         train_tiny(dataset, tmp_path)
+
+
+def test_a_picture_of_another_size_stops_the_run_and_loses_nothing(dataset: Path, run: Path, tmp_path: Path) -> None:
+    """The data set goes bad between two halves of a run."""
+    faces, folder = tmp_path / "faces", tmp_path / "run"
+    shutil.copytree(dataset, faces)
+    stopped = Fabric(accelerator="cpu", devices=1, precision="32-true")
+    stopped.launch()
+
+    def interrupt(step: int, terms: dict[str, float]) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(FaceDataset(faces), folder, TINY, stopped, report=interrupt)
+    small = cv2.imencode(".jpg", np.zeros((32, 32, 3), np.uint8))[1].tobytes()
+    table = parquet.read_table(next(faces.glob("train-*"))).to_pylist()
+    rows = ({**row, "image": {"bytes": small, "path": "small.jpg"}} for row in table)
+    write_shards(faces, "train", rows, len(table), FaceDataset(faces).info.aus)
+    with pytest.raises(DatasetError, match=r"small.jpg: 32x32 in the data set, expected 64 pixels square"):
+        train_tiny(faces, folder)
+    assert checkpoints.newest(folder / "checkpoints") is not None
+    shutil.rmtree(faces)
+    shutil.copytree(dataset, faces)
+    train_tiny(faces, folder)
+    assert_same_run(run, folder)
