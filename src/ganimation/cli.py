@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prepare(commands)
     _add_train(commands)
     _add_export(commands)
+    _add_evaluate(commands)
     _add_figure(commands)
     return parser
 
@@ -343,6 +344,41 @@ def _export(options: argparse.Namespace) -> None:
 
     config = export(options.run, options.output, options.notes)
     print(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {len(config.aus)} AUs")
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _add_command(
+        commands, "evaluate", _evaluate, "examine a model: numbers (JSON) and a page with the pictures"
+    )
+    parser.add_argument("model", help="a model folder, or 'bundled'")
+    parser.add_argument("dataset", type=Path, help="a folder that `ganimation prepare` made")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="REPORT", help="folder of the report")
+    parser.add_argument("--compare", nargs="+", default=[], metavar="MODEL", help="other models beside it")
+    parser.add_argument("--split", default="", help="of the data set (default: test, else validation, else train)")
+    parser.add_argument("--faces", type=int, default=100, help="at most so many (default 100)")
+    parser.add_argument("--neutral", type=int, default=24, help="of them sit the single AUs (default 24)")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default 0)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from ganimation.errors import ModelError
+    from ganimation.evaluation.exam import examine
+    from ganimation.model import bundled
+
+    for name, low in (("faces", 2), ("neutral", 1), ("jobs", 1), ("seed", 0)):
+        if getattr(options, name) < low:
+            raise ModelError(f"--{name} {getattr(options, name)}: at least {low}")
+    models = [bundled() if name == "bundled" else Path(name) for name in (options.model, *options.compare)]
+    with _progress("trials") as advance:
+        exam = examine(
+            models, options.dataset, options.split, options.faces, options.neutral, options.jobs, options.seed, advance
+        )
+    exam.write(options.output)
+    for name, found in exam.results.items():
+        readers = ", ".join(f"{reader} {read['pcc']:.2f}" for reader, read in found["readers"].items())
+        print(f"{name}: PCC of single AUs by {readers}; zero edit {found['zero edit PSNR']:.1f} dB")
+    print(options.output / "index.html")
 
 
 def _add_figure(commands: Any) -> None:

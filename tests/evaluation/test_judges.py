@@ -26,9 +26,8 @@ def test_it_sees_the_smiles_of_people_it_never_saw(judge: AUJudge, people: list[
     crops = np.stack([crop_of(read_image(path).pixels, reader) for path in people[:10]])
     read = judge(crops)
     assert read.shape == (10, 15)
-    for code in ("AU12", "AU25"):
-        values = read[:, judge.aus.index(code)]
-        assert (values[1::2] - values[0::2]).mean() > 0.2
+    smiles = read[:, judge.aus.index("AU12")]
+    assert (smiles[1::2] - smiles[0::2]).mean() > 0.2
 
 
 def test_a_mirror_image_is_the_same_face(judge: AUJudge, astronaut: NDArray[np.uint8], reader: FaceReader) -> None:

@@ -14,8 +14,7 @@ from ganimation.errors import require
 SIDE = 224
 #: Blocks of EfficientNet-lite0 whose maps are read, averaged to 7x7.
 BLOCKS = (4, 10)
-_CELLS = 7
-_BATCH = 16  # crops at once; bounds memory
+_BATCH = 4  # crops at once; more are no faster on a CPU
 
 Pixels = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -61,18 +60,23 @@ class Verdicts:
 
 
 class Features:
-    """Maps of EfficientNet-lite0, averaged to 7x7 and over the crop and its mirror image, so that both have the same.
+    """Maps of EfficientNet-lite0, averaged to a few cells, and over the crop and its mirror image.
+
+    Args:
+        blocks: see :class:`ganimation.networks.efficientnet.EfficientNetFeatures`.
+        cells: along a side.
 
     Raises:
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: tuple[int, ...] = BLOCKS, cells: int = 7) -> None:
+        self._cells = cells
         self._torch = require("torch", "evaluate")
         require("efficientnet_lite_pytorch", "evaluate")
         from ganimation.networks.efficientnet import EfficientNetFeatures
 
-        self._network = EfficientNetFeatures(BLOCKS)
+        self._network = EfficientNetFeatures(blocks)
 
     def __call__(self, crops: Pixels) -> NDArray[np.float32]:
         """Return features (N, F) of crops (N, S, S, 3) RGB uint8."""
@@ -84,9 +88,26 @@ class Features:
         both = np.ascontiguousarray(np.concatenate([large, large[:, :, ::-1]]).transpose(0, 3, 1, 2))
         with torch.inference_mode():
             maps = self._network(torch.from_numpy(both).float() / 127.5 - 1)
-            pooled = [torch.nn.functional.adaptive_avg_pool2d(x, _CELLS) for x in maps]
+            pooled = [torch.nn.functional.adaptive_avg_pool2d(x, self._cells) for x in maps]
             means = [(x[: len(crops)] + x[len(crops) :]) / 2 for x in pooled]
             return np.asarray(torch.cat([x.flatten(1) for x in means], dim=1).numpy(), np.float32)
+
+
+class PooledFeatures:
+    """The last map of EfficientNet-lite0, averaged over the image: for distances between sets of pictures.
+
+    Distances on these features are not comparable with published ones, which use Inception's.
+
+    Raises:
+        MissingExtraError: the extra ``evaluate`` is not installed.
+    """
+
+    def __init__(self) -> None:
+        self._maps = Features((15,), cells=1)
+
+    def __call__(self, crops: Pixels) -> Array:
+        """Return features (N, 320) of crops (N, S, S, 3) RGB uint8."""
+        return self._maps(crops).astype(np.float64)
 
 
 class AUJudge:

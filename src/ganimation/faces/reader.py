@@ -97,6 +97,11 @@ class FaceReader:
             for i, (points, eyes), values in zip(present, placed, intensities, strict=True)
         ]
 
+    def points_of_crop(self, crop: NDArray[np.uint8], template: CropTemplate) -> NDArray[np.float64]:
+        """Return the landmarks, (478, 2) in pixels, of a face that is aligned already: (S, S, 3) RGB uint8."""
+        region = region_from_eyes(template.eyes(len(crop)))
+        return place(self._landmarker(both_ways(cut_region(crop, region)[None])), 0, region)[0]
+
     def measure_crops(self, crops: NDArray[np.uint8], template: CropTemplate) -> NDArray[np.float32]:
         """Return the AUs of faces that are aligned already, (N, 16) in the order of the annotator's ``aus``.
 

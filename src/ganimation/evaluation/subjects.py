@@ -1,0 +1,124 @@
+"""Who sits the exam: a model, and two that show what a measure is worth, a copy of the photo and a warp of it.
+
+A subject takes aligned faces, what they show and what is asked, and gives edited faces.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ganimation.editing.backends import Backend, load_backend
+from ganimation.errors import require
+from ganimation.model import ModelConfig
+
+Pixels = NDArray[np.uint8]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Edited:
+    """An edited face.
+
+    Attributes:
+        image: (S, S, 3) RGB uint8.
+        attention: A at the crop's size, (S, S) in [0, 1]; ``None`` from who has none.
+    """
+
+    image: Pixels
+    attention: NDArray[np.float32] | None = None
+
+
+class Subject(Protocol):
+    """Edits one aligned face."""
+
+    def __call__(self, crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:
+        """Return the face with other AUs.
+
+        Args:
+            crop: (S, S, 3) RGB uint8.
+            source_aus: what it shows, (AUs,) in [0, 1].
+            target_aus: what is asked, (AUs,) in [0, 1].
+        """
+
+
+class Model:
+    """A model's generator on aligned faces.
+
+    As when a photo is edited, the generator sees the crop at its own size, and its colours and mask are scaled to the
+    crop's (Eq. 1).
+
+    Args:
+        folder: of the model.
+        backend: see :func:`ganimation.editing.backends.load_backend`.
+
+    Raises:
+        ModelError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, backend: str = "auto") -> None:
+        self.config = ModelConfig.read(folder)
+        self._run: Backend = load_backend(folder, self.config, backend, 1)
+
+    def __call__(self, crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:
+        """Edit one face, see :class:`Subject`."""
+        side = crop.shape[0]
+        small = resize(crop, self.config.size).transpose(2, 0, 1)[None] / 127.5 - 1
+        told = target_aus - source_aus if self.config.condition == "relative" else target_aus
+        color, attention = self._run(small.astype(np.float32), told[None].astype(np.float32))
+        c, a = resize(color[0].transpose(1, 2, 0), side), resize(attention[0, 0], side)
+        value = (1 - a[:, :, None]) * (c + 1) * 127.5 + a[:, :, None] * crop
+        return Edited(np.asarray(np.clip(np.rint(value), 0, 255), np.uint8), a)
+
+
+def copy(crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:
+    """Return the face as it is: what doing nothing scores."""
+    return Edited(crop)
+
+
+class Warp:
+    """Moves pixels and paints none: what geometry alone scores.
+
+    How landmarks move with AUs is fitted to faces (a ridge regression over aligned faces); a face is then warped,
+    affine within the triangles between its landmarks, by the movement of the change that is asked.
+
+    Args:
+        aus: (N, AUs) of faces.
+        points: (N, 478, 2), their landmarks as shares of the crop's side.
+        ridge: of the regression, relative to the spread of the AUs.
+
+    Raises:
+        MissingExtraError: the extra ``evaluate`` is not installed.
+    """
+
+    def __init__(self, aus: Array, points: Array, ridge: float = 0.3) -> None:
+        self._interpolate = require("scipy.interpolate", "evaluate").LinearNDInterpolator
+        centred = aus - aus.mean(axis=0)
+        moved = (points - points.mean(axis=0)).reshape(len(points), -1)
+        power = centred.T @ centred + ridge * len(aus) * np.diag(aus.var(axis=0) + 1e-6)
+        self._movement = np.linalg.solve(power, centred.T @ moved).reshape(aus.shape[1], -1, 2)
+        self._mean = points.mean(axis=0)
+
+    def __call__(self, crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:
+        """Edit one face, see :class:`Subject`."""
+        side = crop.shape[0]
+        shift = np.tensordot(target_aus - source_aus, self._movement, axes=1)
+        edge = np.array([[x, y] for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0) if (x, y) != (0.5, 0.5)])
+        places = np.concatenate([self._mean + shift, edge])
+        grid = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1) + 0.5) / side
+        back = self._interpolate(places, np.concatenate([-shift, np.zeros_like(edge)]), fill_value=0.0)(grid)
+        source = ((grid + back) * side - 0.5).astype(np.float32)
+        warped = cv2.remap(crop, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        return Edited(np.asarray(warped, np.uint8))
+
+
+def resize(image: Pixels | NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Return a square image, (S, S) or (S, S, 3), at another size; averaged down, or interpolated linearly."""
+    image = image.astype(np.float32)
+    if image.shape[0] == side:
+        return image
+    how = cv2.INTER_AREA if side < image.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (side, side), interpolation=how), np.float32)
