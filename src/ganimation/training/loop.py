@@ -13,7 +13,7 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -109,7 +109,11 @@ def train(
     if state.step >= config.steps:
         return run
     journal = Journal(run, state.step, config, dataset, say, wandb) if fabric.is_global_zero else None
-    with stopping() as asked_to_stop, ahead(batches, config, state.step) as stream:
+    with (
+        closing(journal) if journal else nullcontext(),
+        ahead(batches, config, state.step) as stream,
+        stopping() as asked_to_stop,
+    ):
         while state.step < config.steps:
             phase, step = config.at(state.step)
             terms = take_step(game, state, phase, step, stream, tuning)
