@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from ganimation import __version__
 from ganimation.data.dataset import DatasetInfo, FaceDataset
 from ganimation.errors import DatasetError, ModelError, require
 from ganimation.evaluation import measures
-from ganimation.evaluation.judges import PooledFeatures
 from ganimation.evaluation.subjects import Model, Subject, Warp, copy
 from ganimation.evaluation.trials import Answers, Readers, Trial, plan, sit
 from ganimation.media.images import atomic
@@ -89,30 +88,14 @@ def examine(
         require(module, "evaluate")
     info = DatasetInfo.read(folder)
     split = split or choose_split(info)
-    crops, sessions, names = _faces(folder, split, faces)
-    subjects: dict[str, Subject] = {}
-    for path in models:
-        model = Model(path)
-        if model.config.aus != info.aus:
-            raise DatasetError(
-                f"{folder} has {' '.join(info.aus)}, {path} {' '.join(model.config.aus)}; prepare it anew"
-            )
-        if _name(path) in subjects:
-            raise ModelError(f"{path}: two models of the name {_name(path)}; rename a folder")
-        subjects[_name(path)] = model
+    subjects: dict[str, Subject] = dict(_models(models, info))
     readers = Readers(info.template, jobs)
-    before = {"annotator": np.stack([readers.annotate(crop) for crop in crops]), "judge": readers.judge(crops)}
-    seen_all = np.asarray(np.isfinite(before["annotator"]).all(axis=1))
-    crops, sessions = crops[seen_all], sessions[seen_all]
-    before = {reader: read[seen_all] for reader, read in before.items()}
-    columns = [readers.aus.index(code) for code in info.aus]
-    shown = before["annotator"][:, columns]
-    subjects |= {"copy": copy, "warp": Warp(shown, np.stack([readers.points(crop) for crop in crops]))}
-    trials = plan(shown, info.aus, neutral, sessions, seed)
-    features = PooledFeatures()
-    real = features(crops)
-    answers: dict[str, Answers] = {}
-    results: dict[str, dict[str, Any]] = {}
+    looked = _look(folder, info, split, faces, readers)
+    subjects |= {
+        "copy": copy,
+        "warp": Warp(looked.shown, np.stack([readers.points(crop) for crop in looked.crops])),
+    }
+    trials = plan(looked.shown, info.aus, neutral, looked.sessions, seed)
     done, total = 0, len(trials) * len(subjects)
 
     def count() -> None:
@@ -120,50 +103,101 @@ def examine(
         done += 1
         progress(done, total)
 
-    for name, subject in subjects.items():
-        answers[name] = sit(subject, trials, crops, shown, readers, count)
-        found = measures.report(
-            trials, answers[name], before, shown, info.aus, {"annotator": readers.aus, "judge": readers.judge.aus}
-        )
-        found["truth"] = measures.truth(trials, answers[name].pictures, crops)
-        moved = [trial.kind in ("pair", "random", "emotion") for trial in trials]
-        made = features(answers[name].pictures[moved])
-        found["realism"] = {"frechet": measures.frechet(made, real), "kernel": measures.kernel_distance(made, real)}
-        results[name] = found
+    answers = {
+        name: sit(subject, trials, looked.crops, looked.shown, readers, count) for name, subject in subjects.items()
+    }
+    results = {name: _results(trials, answer, looked, info, readers) for name, answer in answers.items()}
     about = {
         "ganimation": __version__,
-        "models": {_name(path): json.loads(Model(path).config.to_json())["training"] for path in models},
+        "models": {name: dict(model.config.training) for name, model in subjects.items() if isinstance(model, Model)},
         "dataset": folder.resolve().name,
         "split": split,
         "annotator": info.annotator,
-        "faces": len(crops),
+        "faces": len(looked.crops),
         "neutral": neutral,
         "trials": len(trials),
         "seed": seed,
         "aus": list(info.aus),
         "judge": {"aus": list(readers.judge.aus), "icc": dict(readers.judge.icc)},
-        "names": [name for name, there in zip(names, seen_all, strict=True) if there],
+        "names": looked.names,
     }
-    return Exam(about, crops, shown, trials, answers, results)
+    return Exam(about, looked.crops, looked.shown, trials, answers, results)
+
+
+def _models(paths: Sequence[Path], info: DatasetInfo) -> Iterator[tuple[str, Model]]:
+    """Yield the name and model of each folder."""
+    seen: set[str] = set()
+    for path in paths:
+        model, name = Model(path), path.resolve().name
+        if model.config.aus != info.aus:
+            raise DatasetError(
+                f"the data set has {' '.join(info.aus)}, {path} {' '.join(model.config.aus)}; prepare it anew"
+            )
+        if name in seen:
+            raise ModelError(f"{path}: two models of the name {name}; rename a folder")
+        seen.add(name)
+        yield name, model
+
+
+@dataclass(frozen=True)
+class _Faces:
+    """The faces of an exam, those that the annotator sees.
+
+    Attributes:
+        crops: (N, S, S, 3) RGB uint8.
+        sessions: (N,).
+        names: of the photos.
+        shown: (N, AUs), what the annotator reads, in the data set's order.
+        before: by reader, (N, AUs read).
+        features: (N, F), for distances between sets.
+    """
+
+    crops: Pixels
+    sessions: NDArray[np.int64]
+    names: list[str]
+    shown: Array
+    before: dict[str, Array]
+    features: Array
+
+
+def _look(folder: Path, info: DatasetInfo, split: str, count: int, readers: Readers) -> _Faces:
+    """Read ``count`` faces spread over a split."""
+    dataset = FaceDataset(folder, split)
+    rows = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
+    annotated = np.stack([readers.annotate(dataset.image(int(row))) for row in rows])
+    there = np.asarray(np.isfinite(annotated).all(axis=1))
+    rows, annotated = rows[there], annotated[there]
+    if len(rows) < 2:
+        raise DatasetError(f"{folder}: {len(rows)} faces in {split}; an exam needs two and more")
+    crops = np.stack([dataset.image(int(row)) for row in rows])
+    return _Faces(
+        crops,
+        dataset.sessions[rows],
+        [dataset.sources[row] for row in rows],
+        annotated[:, [readers.aus.index(code) for code in info.aus]],
+        {"annotator": annotated, "judge": readers.judge(crops)},
+        readers.features(crops),
+    )
+
+
+def _results(
+    trials: Sequence[Trial], answers: Answers, faces: _Faces, info: DatasetInfo, readers: Readers
+) -> dict[str, Any]:
+    """Return all measures of a subject."""
+    seen = {"annotator": readers.aus, "judge": readers.judge.aus}
+    found = measures.report(trials, answers, faces.before, faces.shown, info.aus, seen)
+    found["truth"] = measures.truth(trials, answers.pictures, faces.crops)
+    made = readers.features(answers.pictures[[trial.kind in ("pair", "random", "emotion") for trial in trials]])
+    found["realism"] = {
+        "frechet": measures.frechet(made, faces.features),
+        "kernel": measures.kernel_distance(made, faces.features),
+    }
+    return found
 
 
 def choose_split(info: DatasetInfo) -> str:
     """Return the split that models have not learned from: test, or validation, or what there is."""
     return next((split for split in ("test", "validation") if info.counts.get(split)), "train")
-
-
-def _faces(folder: Path, split: str, count: int) -> tuple[Pixels, NDArray[np.int64], list[str]]:
-    """Return crops, sessions and names of ``count`` faces spread over a split."""
-    dataset = FaceDataset(folder, split)
-    if len(dataset) < 2:
-        raise DatasetError(f"{folder}: {len(dataset)} faces in {split}; an exam needs two and more")
-    rows = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
-    crops = np.stack([dataset.image(int(row)) for row in rows])
-    return crops, dataset.sessions[rows], [dataset.sources[row] for row in rows]
-
-
-def _name(path: Path) -> str:
-    return path.resolve().name
 
 
 def _plain(value: Any) -> Any:

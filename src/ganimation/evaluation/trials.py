@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.action_units import ACTION_UNITS, EMOTIONS
-from ganimation.evaluation.judges import AUJudge
+from ganimation.evaluation.judges import AUJudge, PooledFeatures
 from ganimation.evaluation.subjects import Edited, Subject
 from ganimation.faces.crop import CropTemplate
 from ganimation.faces.reader import FaceReader
@@ -125,6 +125,7 @@ class Readers:
         self._template = template
         self._reader = FaceReader(threads=1)
         self.judge = AUJudge()
+        self.features = PooledFeatures()
         self.aus = self._reader.aus
 
     def annotate(self, crop: Pixels) -> Array:

@@ -91,12 +91,7 @@ def train(
         KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written.
     """
     config.check()
-    share = fabric.world_size * tuning.accumulate
-    if config.batch % share:
-        raise TrainingError(
-            f"a batch of {config.batch} cannot be shared by {fabric.world_size} processes in {tuning.accumulate} parts "
-            f"each; choose a multiple of {share} with --set batch={max(1, config.batch // share) * share}"
-        )
+    _check_batch(config, fabric, tuning)
     if wandb:
         require("wandb", "wandb")
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
@@ -128,6 +123,15 @@ def train(
             if stop and state.step < config.steps:
                 raise KeyboardInterrupt(f"stopped after step {state.step}; the same command goes on")
     return run
+
+
+def _check_batch(config: TrainingConfig, fabric: Fabric, tuning: Tuning) -> None:
+    share = fabric.world_size * tuning.accumulate
+    if config.batch % share:
+        raise TrainingError(
+            f"a batch of {config.batch} cannot be shared by {fabric.world_size} processes in {tuning.accumulate} parts "
+            f"each; choose a multiple of {share} with --set batch={max(1, config.batch // share) * share}"
+        )
 
 
 def build_game(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> Game:

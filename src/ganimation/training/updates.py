@@ -94,16 +94,12 @@ def update_critic(
         if reread and game.rereader is not None:
             terms |= _second_opinion(game.rereader(fake), aus[count:], batch, weights)
         if with_penalty and not apart:
-            terms["critic/gradient_penalty"] = penalty(batch, fake)
+            terms["critic/gradient_penalty"] = _penalty(game, state, batch, fake)
         seen.append(terms)
         return losses.critic_loss(terms, weights)
 
-    def penalty(batch: Batch, fake: Tensor) -> Tensor:
-        with game.fabric.autocast():
-            return losses.gradient_penalty(_realism(state.critic), batch.source, fake, batch.mix)
-
     def penalty_alone(batch: Batch, fake: Tensor) -> Tensor:
-        value = penalty(batch, fake)
+        value = _penalty(game, state, batch, fake)
         seen.append({"critic/gradient_penalty": value})
         return weights.gradient_penalty * value
 
@@ -123,6 +119,11 @@ def _second_opinion(read: Tensor, aus: Tensor, batch: Batch, weights: Weights) -
         "critic/reread": losses.expression(aus, read, weights.expression_form),
         "mask/obedience": ((read - batch.source_aus) * asked).sum() / asked.square().sum().clamp_min(1e-6),
     }
+
+
+def _penalty(game: Game, state: State, batch: Batch, fake: Tensor) -> Tensor:
+    with game.fabric.autocast():
+        return losses.gradient_penalty(_realism(state.critic), batch.source, fake, batch.mix)
 
 
 def _realism(critic: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -1,0 +1,125 @@
+"""edit, animate, read."""
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganimation.cli.shared import (
+    add_command,
+    add_expression,
+    add_limit,
+    chosen_face,
+    open_photo,
+    progress,
+    read_expression,
+)
+from ganimation.errors import MediaError
+
+if TYPE_CHECKING:
+    from ganimation.faces.reader import Face
+
+
+def add(commands: Any) -> None:
+    """Add the commands to a parser."""
+    _add_edit(commands)
+    _add_animate(commands)
+    _add_read(commands)
+
+
+def _add_edit(commands: Any) -> None:
+    parser = add_command(commands, "edit", _edit, "change the expression of a photo")
+    add_expression(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help=".jpg, .png, .webp or .tif")
+
+
+def _edit(options: argparse.Namespace) -> None:
+    from ganimation.editing.editor import Editor
+    from ganimation.media.images import check_writable
+
+    check_writable(options.output)
+    which = chosen_face(options.face)
+    editor = Editor.from_pretrained(options.model, options.backend)
+    requests = read_expression(options, editor)
+    edit = editor.edit(open_photo(options, options.photo), requests, which)
+    edit.save(options.output)
+    print(options.output)
+
+
+def _add_animate(commands: Any) -> None:
+    parser = add_command(commands, "animate", _animate, "animate a photo from its own expression to another")
+    add_expression(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help=".mp4, .gif or .webp")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of the film (default 2)")
+    parser.add_argument("--fps", type=float, default=25.0, help="frames a second (default 25)")
+    parser.add_argument("--easing", default="smooth", help="smooth (default) or linear")
+    parser.add_argument("--one-way", action="store_true", help="end at the expression instead of coming back")
+    parser.add_argument("--max-side", type=int, default=1080, help="longest side of the film in pixels (default 1080)")
+
+
+def _animate(options: argparse.Namespace) -> None:
+    from ganimation.editing.animation import alphas
+    from ganimation.editing.editor import Editor
+    from ganimation.media.images import Photo, check_writable, to_srgb
+    from ganimation.media.video import SUFFIXES, shrink, write_film
+
+    check_writable(options.output, SUFFIXES)
+    if not 16 <= options.max_side <= 8192:
+        raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
+    which = chosen_face(options.face)
+    frames = alphas(options.seconds, options.fps, options.easing, back=not options.one_way)
+    editor = Editor.from_pretrained(options.model, options.backend)
+    requests = read_expression(options, editor)
+    photo = Photo(shrink(to_srgb(open_photo(options, options.photo)), options.max_side))
+    films = editor.animate(photo, requests, frames, which)
+    with progress("frames") as advance:
+        counted = (advance(number, len(frames)) or frame for number, frame in enumerate(films, start=1))
+        write_film(counted, options.output, options.fps)
+    print(options.output)
+
+
+def _add_read(commands: Any) -> None:
+    parser = add_command(commands, "read", _read, "measure the AU intensities of every face of photos")
+    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--csv", action="store_true", help="print CSV, a row a face")
+    add_limit(parser)
+
+
+def _read(options: argparse.Namespace) -> None:
+    from ganimation.faces.reader import FaceReader
+
+    reader = FaceReader()
+    found = [(path, reader.read(open_photo(options, path).pixels)) for path in options.photos]
+    if options.json:
+        print(json.dumps([{"photo": str(path), "faces": [_describe(face) for face in faces]} for path, faces in found]))
+        return
+    codes = list(found[0][1][0].aus) if found[0][1] else next((list(f[0].aus) for _, f in found if f), [])
+    rows = [
+        (str(path), number, *face.box, face.score, *(face.aus[code] for code in codes))
+        for path, faces in found
+        for number, face in enumerate(faces, start=1)
+    ]
+    header = ("photo", "face", "x", "y", "width", "height", "score", *codes)
+    if options.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([[f"{value:.4f}" if isinstance(value, float) else value for value in row] for row in rows])
+        return
+    for path, faces in found:
+        print(f"{path}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
+        for number, face in enumerate(faces, start=1):
+            x, y, width, height = (round(value) for value in face.box)
+            print(f"  face {number} at {x},{y} {width}x{height}")
+            print("   ", "  ".join(f"{code} {value:.2f}" for code, value in face.aus.items()))
+
+
+def _describe(face: "Face") -> dict[str, Any]:
+    return {
+        "box": [round(value, 1) for value in face.box],
+        "score": round(face.score, 4),
+        "aus": {code: round(value, 4) for code, value in face.aus.items()},
+    }

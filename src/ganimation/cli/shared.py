@@ -1,0 +1,101 @@
+"""What several commands share: options, what they mean, progress."""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganimation.action_units import EMOTIONS, Request, parse_requests, read_requests
+from ganimation.errors import ActionUnitError, MediaError
+
+if TYPE_CHECKING:
+    from ganimation.editing.editor import Editor, Which
+    from ganimation.media.images import Photo
+
+
+def add_command(commands: Any, name: str, function: Callable[[argparse.Namespace], None], text: str) -> Any:
+    """Add a command that calls a function; return its parser."""
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(command=function)
+    return parser
+
+
+def add_expression(parser: argparse.ArgumentParser) -> None:
+    """Add a photo, what is asked of it, and of which face."""
+    parser.add_argument("photo", type=Path, help="a photo: JPEG, PNG, WebP, TIFF, HEIC, ...")
+    add_target(parser)
+    parser.add_argument("--face", default="largest", help="which face: largest (default), all, or a number from 1")
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add what is asked, and of which model."""
+    parser.add_argument(
+        "--au", nargs="+", action="extend", default=[], metavar="AU=X",
+        help="intensity in [0, 1] (AU12=0.8), or a change of what the photo shows (AU12=+0.3)",
+    )  # fmt: skip
+    parser.add_argument("--expression", type=Path, metavar="JSON", help='a file like {"AU12": 0.8, "AU06": "+0.3"}')
+    parser.add_argument("--emotion", metavar="NAME", help=f"one of {', '.join(EMOTIONS)}")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the emotion, in [0, 1] (default 1)")
+    parser.add_argument("--model", type=Path, help="a model folder (default: the bundled weights)")
+    parser.add_argument("--backend", default="auto", help="auto (default), onnxruntime or torch")
+    add_limit(parser)
+
+
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Add the limit of the size of photos."""
+    parser.add_argument(
+        "--max-megapixels", type=float, default=100.0, metavar="N", help="refuse larger photos (default 100)"
+    )
+
+
+def read_expression(options: argparse.Namespace, editor: "Editor") -> tuple[Request, ...]:
+    """Return what --emotion, --expression and --au ask for; the later overrides the earlier, AU by AU."""
+    known = editor.config.aus
+    asked: dict[str, Request] = {}
+    if options.emotion:
+        asked |= {request.code: request for request in editor.emotion(options.emotion, options.strength)}
+    if options.expression:
+        asked |= {request.code: request for request in read_requests(options.expression, known)}
+    asked |= {request.code: request for request in parse_requests(options.au, known)}
+    return tuple(asked.values())
+
+
+def chosen_face(text: str) -> "Which":
+    """Return what --face says."""
+    if text == "all":
+        return "all"
+    if text == "largest":
+        return "largest"
+    if text.isdecimal():
+        return int(text)
+    raise ActionUnitError(f"--face {text}: write largest, all, or a number from 1")
+
+
+def open_photo(options: argparse.Namespace, path: Path) -> "Photo":
+    """Return a photo, unless it is larger than --max-megapixels."""
+    from ganimation.media.images import read_image
+
+    if not 0 < options.max_megapixels <= 1e6:
+        raise MediaError(f"--max-megapixels {options.max_megapixels:g}: it lies in (0, 1000000]")
+    return read_image(path, max_pixels=int(options.max_megapixels * 1e6))
+
+
+def process() -> int:
+    """Return the number of this process among those of a run; the first, 0, speaks for all."""
+    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK")
+    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), 0)
+
+
+@contextmanager
+def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on stderr where it is a terminal; yield what is called with done and total."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(unit, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,145 @@
+"""prepare, train, export."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ganimation.cli.shared import add_command, process, progress
+
+
+def add(commands: Any) -> None:
+    """Add the commands to a parser."""
+    _add_prepare(commands)
+    _add_train(commands)
+    _add_export(commands)
+
+
+def _add_prepare(commands: Any) -> None:
+    parser = add_command(commands, "prepare", _prepare, "make a data set from a folder of photos")
+    parser.add_argument("photos", type=Path, help="folder, searched with its subfolders")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DATASET", help="folder of the data set")
+    parser.add_argument("--size", type=int, default=128, help="side of the crops in pixels (default 128)")
+    parser.add_argument("--labels", type=Path, metavar="CSV", help="columns file and identity, session or split")
+    parser.add_argument(
+        "--openface", type=Path, metavar="CSV", help="AUs by OpenFace 2: its folder, or one CSV with file"
+    )
+    parser.add_argument("--jobs", type=int, help="processes (default: all cores)")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from ganimation.data.prepare import prepare
+
+    with progress("photos") as advance:
+        info = prepare(
+            options.photos,
+            options.output,
+            size=options.size,
+            labels=options.labels,
+            openface=options.openface,
+            jobs=options.jobs,
+            progress=advance,
+        )
+    print(f"{options.output}: " + ", ".join(f"{count} {split}" for split, count in info.counts.items()))
+    reasons: dict[str, int] = {}
+    for entry in info.skipped:
+        reason = entry["reason"].split(":")[0].split(" (")[0]
+        reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, count in sorted(reasons.items(), key=lambda item: -item[1]):
+        print(f"  {count} skipped: {reason} (which: dataset.json)")
+
+
+def _add_train(commands: Any) -> None:
+    parser = add_command(commands, "train", _train, "train a generator; the same command resumes it")
+    parser.add_argument("dataset", type=Path, help="a folder that `ganimation prepare` made")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("--preset", default="small", help="paper, official or small (default)")
+    parser.add_argument("--steps", type=int, help="scale the preset's phases to this many steps in all")
+    parser.add_argument("--seed", type=int, help="of all randomness (default: the preset's)")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], dest="changes", metavar="NAME=X",
+        help="change a field of the preset: size=64, weights.attention=0.3 (all phases), adversarial.steps=500 (one)",
+    )  # fmt: skip
+    parser.add_argument("--init", default="", metavar="MODEL", help="begin from a model folder, or from 'bundled'")
+    parser.add_argument("--dry-run", action="store_true", help="measure some steps, say what it would take, and stop")
+    parser.add_argument("--devices", default="auto", help="how many (default: all there are)")
+    parser.add_argument("--accelerator", default="auto", help="auto (default), cpu, cuda, mps")
+    parser.add_argument("--strategy", default="auto", help="auto (default), ddp, ...")
+    parser.add_argument("--num-nodes", type=int, default=1, help="machines (default 1)")
+    parser.add_argument("--precision", default="auto", help="auto (default), 32-true, bf16-mixed, 16-mixed")
+    parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="take each batch in N parts, for memory")
+    parser.add_argument("--compile", action="store_true", help="translate the generator with torch.compile")
+    parser.add_argument("--wandb", default="", metavar="PROJECT", help="log to Weights & Biases as well")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from ganimation.training import run
+
+    machine = run.Machine(
+        options.accelerator, options.devices, options.num_nodes, options.strategy, options.precision,
+        options.accumulate, options.compile,
+    )  # fmt: skip
+    wish = run.Wish(options.preset, options.steps, options.seed, options.changes, options.init)
+    if options.dry_run:
+        estimate = run.estimate(options.dataset, wish, machine).text()
+        if not process():
+            print(estimate)
+        return
+    with _training_progress() as (report, say):
+        run.start(options.dataset, options.output, wish, machine, report, say, options.wandb)
+    if not process():
+        from ganimation.training.summary import summary
+
+        print(summary(options.output))
+        print(f"{options.output}: done; next: ganimation export {options.output} -o MODEL")
+
+
+@contextmanager
+def _training_progress() -> Iterator[tuple[Callable[[int, int, dict[str, float]], None], Callable[[str], None]]]:
+    """Show a bar with losses on a terminal, or else a line every hundred steps; yield what reports and what says."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    live = console.is_terminal
+    silent = process() > 0
+    with Progress(*columns, console=console, transient=True, disable=not live or silent) as bar:
+        task = bar.add_task("", total=None)
+
+        def report(step: int, total: int, terms: dict[str, float]) -> None:
+            losses = "  ".join(f"{name.split('/')[1]} {value:.3g}" for name, value in terms.items() if "/" in name)
+            bar.update(task, completed=step, total=total, description=losses)
+            if not live and not silent and step % 100 == 0:
+                print(f"{step}/{total}  {losses}", file=sys.stderr, flush=True)
+
+        yield report, lambda text: console.print(f"ganimation: {text}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _add_export(commands: Any) -> None:
+    parser = add_command(commands, "export", _export, "turn a run into a model folder: safetensors, ONNX, config, card")
+    parser.add_argument("run", type=Path, help="a folder that `ganimation train` wrote")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="folder of the model")
+    parser.add_argument("--notes", type=Path, metavar="MD", help="text to append to the model card")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from ganimation.errors import require
+
+    require("torch", "train")
+    from ganimation.training.export import export
+
+    config = export(options.run, options.output, options.notes)
+    print(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {len(config.aus)} AUs")
