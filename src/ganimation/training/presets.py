@@ -49,7 +49,7 @@ OFFICIAL = dataclasses.replace(
     ),
 )
 
-_SMALL_WEIGHTS = Weights(expression=100.0, cycle=10.0, attention=0.1, smoothness=1e-4, pair=40.0)
+_SMALL_WEIGHTS = Weights(expression=200.0, cycle=10.0, attention=0.3, smoothness=1e-4, pair=30.0, color=15.0)
 
 #: A usable model on a laptop's CPU: learn from pairs of one session, let the critic catch up, then everything together.
 SMALL = TrainingConfig(
@@ -63,25 +63,26 @@ SMALL = TrainingConfig(
     critic_cap=256,
     penalty_every=2,
     shared_batch=True,
-    ema=0.995,
-    targets=TargetMix(photo=0.4, single=0.35, blend=0.15, same=0.1),
+    reread_every=3,
+    ema=0.99,
+    targets=TargetMix(photo=0.35, single=0.45, blend=0.1, same=0.1),
     balance=0.5,
     augment=True,
     phases=(
         Phase(
             "pairs",
-            steps=3000,
+            steps=2000,
             critic_steps=0,
             paired=1.0,
             generator_rate=4e-4,
             decay_from=0.3,
             decay_to=0.2,
-            weights=dataclasses.replace(_SMALL_WEIGHTS, pair=1.0, attention=0.003, smoothness=1e-6),
+            weights=dataclasses.replace(_SMALL_WEIGHTS, pair=1.0, color=0.5, attention=0.003, smoothness=1e-6),
         ),
-        Phase("critic", steps=900, critic_steps=1, train_generator=False, paired=0.5, critic_rate=2e-4),
+        Phase("critic", steps=700, critic_steps=1, train_generator=False, paired=0.5, critic_rate=2e-4),
         Phase(
             "adversarial",
-            steps=1500,
+            steps=1200,
             critic_steps=3,
             paired=0.5,
             generator_rate=1e-4,
