@@ -26,7 +26,7 @@ def test_terms_of_a_copy_and_of_obedience() -> None:
     source = torch.zeros(2, 3, 8, 8)
     source_aus, asked = torch.tensor([[0.2, 0.0], [0.1, 0.3]]), torch.tensor([[0.5, 0.0], [0.0, -0.3]])
     whole = torch.ones(2, 1, 8, 8)
-    copy = mask_terms(whole, source, source, asked, source_aus, source_aus)
+    copy = mask_terms(whole, source, source, asked, (source_aus, source_aus))
     assert copy["mask/response"] == 0
     assert copy["mask/changed"] == 0
     assert copy["mask/mean"] == 1
@@ -36,11 +36,11 @@ def test_terms_of_a_copy_and_of_obedience() -> None:
     fake[:, 1, :4] = 0.5
     half = whole.clone()
     half[:, :, :4] = 0
-    done = mask_terms(half, source, fake, asked, source_aus + asked, source_aus)
+    done = mask_terms(half, source, fake, asked, (source_aus, source_aus + asked))
     assert done["mask/response"] == pytest.approx(1)
     assert done["mask/changed"] == 0.5
     assert done["mask/spread"] == pytest.approx(0.504, abs=0.001)
-    assert "mask/response" not in mask_terms(half, source, fake, asked, None, source_aus)
+    assert "mask/response" not in mask_terms(half, source, fake, asked, None)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ PATIENCE = 300
 
 @torch.no_grad()
 def mask_terms(
-    attention: Tensor, source: Tensor, fake: Tensor, asked: Tensor, read: Tensor | None, source_aus: Tensor
+    attention: Tensor, source: Tensor, fake: Tensor, asked: Tensor, read: tuple[Tensor, Tensor] | None
 ) -> Terms:
     """Return what one batch says about the mask, for the log.
 
@@ -32,8 +32,7 @@ def mask_terms(
         source: (N, 3, H, W) in [-1, 1].
         fake: (N, 3, H, W) in [-1, 1].
         asked: target minus source intensities, (N, AUs).
-        read: D_y of the fake, (N, AUs); ``None`` where there is no critic.
-        source_aus: (N, AUs).
+        read: D_y of the source and of the fake, each (N, AUs); ``None`` where there is no critic.
 
     Returns:
         ``mask/mean`` and ``mask/spread`` (standard deviation within an image) of A; ``mask/changed``, the share of
@@ -48,7 +47,8 @@ def mask_terms(
         "mask/asked": asked.abs().mean(),
     }
     if read is not None:
-        terms["mask/response"] = ((read - source_aus) * asked).sum() / asked.square().sum().clamp_min(1e-6)
+        before, after = read
+        terms["mask/response"] = ((after - before) * asked).sum() / asked.square().sum().clamp_min(1e-6)
     return terms
 
 

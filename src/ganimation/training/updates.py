@@ -155,7 +155,7 @@ def update_generator(game: Game, state: State, phase: Phase, passes: Iterable[Pa
             yield losses.generator_loss(terms, phase.weights, state.control.factor)
             asked = part.batch.target_aus - part.batch.source_aus
             fake = part.fake.detach()
-            terms |= mask_terms(part.attention, part.batch.source, fake, asked, read, part.batch.source_aus)
+            terms |= mask_terms(part.attention, part.batch.source, fake, asked, read)
             seen.append(terms)
 
     state.critic.requires_grad_(False)
@@ -165,18 +165,19 @@ def update_generator(game: Game, state: State, phase: Phase, passes: Iterable[Pa
     return _mean(seen)
 
 
-def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tuple[Terms, Tensor | None]:
-    """Return the generator's terms of Eq. 5, and the AUs that the critic reads from the result."""
+def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tuple[Terms, tuple[Tensor, Tensor] | None]:
+    """Return the generator's terms of Eq. 5, and the AUs that the critic reads from the photo and from the result."""
     weights, batch, fake = phase.weights, made.batch, made.fake
     terms = {
         "generator/attention": losses.attention_penalty(made.attention, weights.attention_form),
         "generator/smoothness": losses.smoothness(made.attention, weights.smoothness_form),
     }
-    aus: Tensor | None = None
+    read: tuple[Tensor, Tensor] | None = None
     if phase.critic_steps:
         color, attention = state.generator(fake, game.condition(batch.target_aus, batch.source_aus))
         realism, aus = state.critic(fake)
-        assert aus is not None
+        with torch.no_grad():
+            read = state.critic(batch.source)[1], aus.detach()
         terms["generator/adversarial"] = losses.adversarial(realism)
         terms["generator/expression"] = losses.expression(aus, batch.target_aus, weights.expression_form)
         terms["generator/cycle"] = _cycle(game, weights, blend(fake, color, attention), batch.source)
@@ -186,7 +187,7 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
         terms["generator/pair"] = losses.pair_distance(fake, batch.truth, batch.known)
     if weights.color:
         terms["generator/color"] = losses.pair_distance(made.color, batch.truth, batch.known)
-    return terms, None if aus is None else aus.detach()
+    return terms, read
 
 
 def _cycle(game: Game, weights: Weights, cycled: Tensor, source: Tensor) -> Tensor:
