@@ -197,3 +197,39 @@ def test_a_picture_of_another_size_stops_the_run_and_loses_nothing(dataset: Path
     shutil.copytree(dataset, faces)
     train_tiny(faces, folder)
     assert_same_run(run, folder)
+
+
+def test_a_run_is_trained_by_one_at_a_time(dataset: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def again(step: int, terms: dict[str, float]) -> None:
+        if step == 2:
+            with pytest.raises(TrainingError, match="another process is training it") as caught:
+                train_tiny(dataset, tmp_path / "run")
+            said.append(str(caught.value))
+
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+    fabric.launch()
+    train(FaceDataset(dataset), tmp_path / "run", TINY, fabric, report=again)
+    assert len(said) == 1
+
+
+def test_when_all_checkpoints_are_damaged_nothing_begins_anew(dataset: Path, tmp_path: Path) -> None:
+    train_tiny(dataset, tmp_path / "run")
+    metrics = (tmp_path / "run" / "metrics.jsonl").read_text()
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        path.write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(TrainingError, match="all checkpoints are damaged"):
+        train_tiny(dataset, tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == metrics
+
+
+def test_a_damaged_checkpoint_of_the_future_does_not_push_out_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "step-00000900.pt").write_bytes(b"damaged")
+    for step in (100, 200, 300):
+        checkpoints.save(tmp_path, step, {"x": torch.ones(1)})
+    with pytest.warns(UserWarning, match="step-00000900.pt is damaged"):
+        found = checkpoints.newest(tmp_path)
+    assert found is not None
+    assert found[0] == 300
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"step-00000{step}.pt" for step in (200, 300, 900)]

@@ -60,7 +60,7 @@ def test_each_illness_has_its_name_a_knob_and_a_value(change: dict[str, float], 
     for _ in range(PATIENCE):
         health.update(PHASE, GOOD | change)
     (finding,) = health.findings(PHASE, SMALL, IGNORANCE)
-    assert "--set weights." in finding.text or "critic steps" in finding.text
+    assert "--set adversarial.weights." in finding.text or "critic steps" in finding.text
     assert any(character.isdigit() for character in finding.text)
 
 

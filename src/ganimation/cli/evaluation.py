@@ -32,13 +32,14 @@ def _add_evaluate(commands: Any) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from ganimation.errors import ModelError
-    from ganimation.evaluation.exam import examine
+    from ganimation.evaluation.exam import examine, make_folder
     from ganimation.model import bundled
 
     for name, low in (("faces", 2), ("neutral", 1), ("jobs", 1), ("seed", 0)):
         if getattr(options, name) < low:
             raise ModelError(f"--{name} {getattr(options, name)}: at least {low}")
     models = [bundled() if name == "bundled" else Path(name) for name in (options.model, *options.compare)]
+    make_folder(options.output)
     with progress("trials") as advance:
         exam = examine(
             models, options.dataset, options.split, options.faces, options.neutral, options.jobs, options.seed, advance

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from ganimation import __version__
 from ganimation.data.dataset import DatasetInfo, FaceDataset
-from ganimation.errors import DatasetError, ModelError, require
+from ganimation.errors import DatasetError, MediaError, ModelError, require
 from ganimation.evaluation import measures
 from ganimation.evaluation.subjects import Model, Subject, Warp, copy
 from ganimation.evaluation.trials import Answers, Readers, Trial, plan, sit
@@ -51,10 +52,23 @@ class Exam:
         """Write ``results.json`` and ``index.html``, a page that needs nothing beside it."""
         from ganimation.evaluation.page import page
 
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in (("results.json", self.to_json()), ("index.html", page(self))):
+        for name, text in (("results.json", self.to_json), ("index.html", lambda: page(self))):
             with atomic(folder / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+                temporary.write_text(text(), encoding="utf-8")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a report, before the exam that it is for.
+
+    Raises:
+        MediaError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"{folder}: cannot be made ({error.strerror}); choose another place with -o") from error
+    if not os.access(folder, os.W_OK):
+        raise MediaError(f"{folder}: cannot be written to; choose another place with -o")
 
 
 def examine(
@@ -90,6 +104,9 @@ def examine(
     split = split or choose_split(info)
     subjects: dict[str, Subject] = dict(_models(models, info))
     readers = Readers(info.template, jobs)
+    unread = [code for code in info.aus if code not in readers.aus]
+    if unread:
+        raise DatasetError(f"{folder}: {', '.join(unread)} cannot be read by the annotator, and so not be examined")
     looked = _look(folder, info, split, faces, readers)
     subjects |= {
         "copy": copy,
@@ -114,6 +131,7 @@ def examine(
         "split": split,
         "annotator": info.annotator,
         "faces": len(looked.crops),
+        "asked for": faces,
         "neutral": neutral,
         "trials": len(trials),
         "seed": seed,
@@ -126,7 +144,7 @@ def examine(
 
 def _models(paths: Sequence[Path], info: DatasetInfo) -> Iterator[tuple[str, Model]]:
     """Yield the name and model of each folder."""
-    seen: set[str] = set()
+    seen = {"copy", "warp"}
     for path in paths:
         model, name = Model(path), path.resolve().name
         if model.config.aus != info.aus:
@@ -134,7 +152,7 @@ def _models(paths: Sequence[Path], info: DatasetInfo) -> Iterator[tuple[str, Mod
                 f"the data set has {' '.join(info.aus)}, {path} {' '.join(model.config.aus)}; prepare it anew"
             )
         if name in seen:
-            raise ModelError(f"{path}: two models of the name {name}; rename a folder")
+            raise ModelError(f"{path}: two subjects of the name {name}; rename the folder")
         seen.add(name)
         yield name, model
 

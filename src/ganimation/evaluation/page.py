@@ -47,7 +47,7 @@ def page(exam: "Exam") -> str:
         "<h2>The worst</h2>",
         *(_worst(name, exam) for name in about["models"]),
         "<h2>To do it again</h2>",
-        f"<pre>ganimation evaluate MODEL DATASET --split {html.escape(about['split'])} --faces {about['faces']} "
+        f"<pre>ganimation evaluate MODEL DATASET --split {html.escape(about['split'])} --faces {about['asked for']} "
         f"--neutral {about['neutral']} --seed {about['seed']} -o REPORT</pre>",
         f"<p>ganimation {html.escape(about['ganimation'])}. All numbers: results.json.</p>",
     ]
@@ -158,6 +158,8 @@ def _worst(name: str, exam: "Exam") -> str:
     gain = gains(exam.trials, answers.annotator, exam.before, exam.before, about["aus"], about["aus"])
     asked = [float(np.abs(trial.target - exam.before[trial.face]).max()) for trial in exam.trials]
     order = [int(n) for n in np.argsort(gain) if asked[int(n)] > 0.4 and not math.isnan(gain[n])][:WORST]
+    if not order:
+        return ""
     pairs = [np.vstack([exam.crops[exam.trials[n].face], answers.pictures[n]]) for n in order]
     told = "; ".join(f"{exam.trials[n].name}: {gain[n]:.2f}" for n in order)
     return _picture(np.hstack(pairs), f"{name}: photo above, answer below, least expression gain first. {told}")

@@ -195,7 +195,8 @@ def draw_targets(
         targets (N, AUs) in [0, 1], and where they are the source's own, (N,).
     """
     count, aus = source.shape
-    kind = np.asarray(rng.choice(len(_KINDS), count, p=[getattr(mix, name) for name in _KINDS]))
+    shares = np.array([getattr(mix, name) for name in _KINDS])
+    kind = np.asarray(rng.choice(len(_KINDS), count, p=shares / shares.sum()))
     noisy = np.clip(other + rng.uniform(-mix.noise, mix.noise, source.shape), 0.0, 1.0)
     single = source.astype(np.float64).copy()
     which = rng.integers(0, aus, count)

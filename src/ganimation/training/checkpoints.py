@@ -13,7 +13,7 @@ from ganimation.errors import TrainingError
 #: How many are kept; older ones are removed after a newer one is complete.
 KEEP = 2
 
-_NAME = re.compile(r"step-(\d{8})\.pt")
+_NAME = re.compile(r"step-(\d{8,})\.pt")
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> None:
@@ -36,19 +36,28 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
         raise TrainingError(
             f"{path}: cannot be written ({error}); older checkpoints are kept, run again to go on"
         ) from error
-    for _, old in _found(folder)[KEEP:]:
+    for _, old in [entry for entry in _found(folder) if entry[0] <= step][KEEP:]:
         old.unlink(missing_ok=True)
 
 
 def newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """Return step and state of the newest checkpoint that can be read; damaged ones are passed over with a warning."""
-    for step, path in _found(folder):
+    """Return step and state of the newest checkpoint that can be read; damaged ones are passed over with a warning.
+
+    Raises:
+        TrainingError: the disk refuses to be read, or there are checkpoints and all are damaged.
+    """
+    found = _found(folder)
+    for step, path in found:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, MemoryError) as error:
+            raise TrainingError(f"{path}: cannot be read ({error}); run again when it can") from error
         except Exception as error:  # a truncated file raises whatever the zip or pickle reader stumbles on
             warnings.warn(f"{path.name} is damaged and passed over ({type(error).__name__})", stacklevel=2)
             continue
         return step, state
+    if found:
+        raise TrainingError(f"{folder}: all checkpoints are damaged; remove the folder to begin anew")
     return None
 
 

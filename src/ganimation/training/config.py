@@ -226,6 +226,13 @@ class TrainingConfig:
             _check_range(name, getattr(self, name), 0)
         for name in ("ema", "attention_low", "attention_high"):
             _check_range(name, getattr(self, name), 0, 1)
+        for beta in self.betas:
+            if not 0 <= beta < 1:
+                raise TrainingError(f"betas={','.join(map(str, self.betas))}: both lie in [0, 1)")
+        if self.size % 4:
+            raise TrainingError(f"size={self.size}: a multiple of 4, which the generator needs")
+        if not any(phase.steps or phase.epochs for phase in self.phases):
+            raise TrainingError("no phase has steps or epochs; nothing would be learned")
         shares = {name: value for name, value in dataclasses.asdict(self.targets).items() if name != "noise"}
         for name, value in dataclasses.asdict(self.targets).items():
             _check_range(f"targets.{name}", value, 0, 1)

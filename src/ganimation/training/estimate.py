@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from ganimation.data.dataset import FaceDataset
 from ganimation.training.batches import GENERATOR_UPDATE, Batches
 from ganimation.training.config import Phase, TrainingConfig
-from ganimation.training.loop import Tuning, build_game, take_step
+from ganimation.training.loop import Tuning, build_game, check_batch, take_step
 from ganimation.training.state import Start, build_state
 
 STEPS = 10
@@ -87,6 +87,7 @@ def estimate(
         TrainingError: the configuration is not possible.
     """
     config.check()
+    check_batch(config, fabric, tuning)
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     state = build_state(config, len(dataset.info.aus), fabric, start, compiled=tuning.compile)
     game = build_game(config, dataset, fabric)
@@ -102,7 +103,7 @@ def estimate(
         for number in range(config.penalty_every):
             step(number)  # with and without the penalty, to translate and to allocate
         began, timed = time.perf_counter(), 0
-        while timed < STEPS and (timed < 2 or time.perf_counter() - began < PATIENCE):
+        while timed < STEPS and (timed < 2 or fabric.broadcast(time.perf_counter() - began) < PATIENCE):
             step(timed)
             timed += 1
         seconds = (time.perf_counter() - began) / timed

@@ -3,13 +3,16 @@
 Only the first process has one.
 """
 
+import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError, require
+from ganimation.media.images import atomic
 from ganimation.networks.generator import Generator
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.monitor import Finding, Health
@@ -62,7 +65,7 @@ class Journal:
             self._board.add_scalar(name, value, step)
         if self._wandb is not None:
             self._wandb.log({"phase": phase.name, **values}, step=step)
-        before = self._wrong
+        before = self._wrong if self._health.phase == phase.name else ""
         finding = self._look(line)
         if self._wrong != before:
             self._say(f"step {step}: {finding.name}: {finding.text}" if finding else f"step {step}: no longer {before}")
@@ -85,8 +88,10 @@ class Journal:
             self._wandb.log({"edits": require("wandb", "wandb").Image(picture)}, step=step)
 
     def flush(self) -> None:
-        """Hand everything to the system."""
+        """Bring everything to the disk, so that a checkpoint is never newer than its metrics."""
         self._board.flush()
+        with (self._run / "metrics.jsonl").open("rb") as stream:
+            os.fsync(stream.fileno())
 
     def close(self) -> None:
         """Finish; nothing can be recorded after."""
@@ -108,14 +113,13 @@ def cut_metrics(path: Path, step: int) -> list[dict[str, Any]]:
                 lines.append(line)
         except ValueError:  # the kill came in the middle of a line
             continue
-    temporary = path.with_suffix(".partial")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    temporary.replace(path)
+    with atomic(path) as temporary:
+        temporary.write_text("".join(text.rstrip("\n") + "\n" for text in kept), encoding="utf-8")
     return lines
 
 
 def _wandb_run(project: str, run: Path, config: TrainingConfig) -> Any:
     wandb = require("wandb", "wandb")
-    return wandb.init(
-        project=project, name=run.name, dir=str(run), id=run.name, resume="allow", config=config.to_json()
-    )
+    identity = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:16]
+    config_json = config.to_json()
+    return wandb.init(project=project, name=run.name, dir=str(run), id=identity, resume="allow", config=config_json)

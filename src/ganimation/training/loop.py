@@ -17,14 +17,15 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 
 from ganimation.data.dataset import FaceDataset
-from ganimation.errors import TrainingError, require
+from ganimation.errors import MediaError, TrainingError, require
+from ganimation.media.images import atomic
 from ganimation.training import checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
 from ganimation.training.config import Phase, TrainingConfig, difference
@@ -91,24 +92,34 @@ def train(
         KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written.
     """
     config.check()
-    _check_batch(config, fabric, tuning)
+    check_batch(config, fabric, tuning)
     if wandb:
         require("wandb", "wandb")
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     game = build_game(config, dataset, fabric)
-    _claim(run, config, dataset, fabric)
-    state = build_state(config, len(dataset.info.aus), fabric, start, compiled=tuning.compile)
-    found = checkpoints.newest(run / "checkpoints")
-    if found is not None:
-        state.load(*found, fabric)
-    if state.step >= config.steps:
-        return run
-    journal = Journal(run, state.step, config, dataset, say, wandb) if fabric.is_global_zero else None
-    with (
-        closing(journal) if journal else nullcontext(),
-        ahead(batches, config, state.step) as stream,
-        stopping() as asked_to_stop,
-    ):
+    with _claim(run, config, dataset, fabric) or nullcontext():
+        state = build_state(config, len(dataset.info.aus), fabric, start, compiled=tuning.compile)
+        _resume(state, run, fabric)
+        if state.step < config.steps:
+            journal = Journal(run, state.step, config, dataset, say, wandb) if fabric.is_global_zero else None
+            with closing(journal) if journal else nullcontext(), ahead(batches, config, state.step) as stream:
+                _go_on(game, state, stream, run, tuning, cadence, journal, report)
+    return run
+
+
+def _go_on(
+    game: Game,
+    state: State,
+    stream: Iterator[Batch],
+    run: Path,
+    tuning: Tuning,
+    cadence: Cadence,
+    journal: Journal | None,
+    report: Report,
+) -> None:
+    """Take all steps that are left."""
+    config, fabric = game.config, game.fabric
+    with stopping() as asked_to_stop:
         while state.step < config.steps:
             phase, step = config.at(state.step)
             terms = take_step(game, state, phase, step, stream, tuning)
@@ -118,14 +129,28 @@ def train(
                 state.control.update(values["mask/mean"], config)
                 values["mask/factor"] = state.control.factor
             state.step += 1
-            _write(state, phase, values, run, config, fabric, journal, cadence, stop=stop)
+            _write(game, state, phase, values, run, journal, cadence, stop=stop)
             report(state.step, values)
             if stop and state.step < config.steps:
                 raise KeyboardInterrupt(f"stopped after step {state.step}; the same command goes on")
-    return run
 
 
-def _check_batch(config: TrainingConfig, fabric: Fabric, tuning: Tuning) -> None:
+def _resume(state: State, run: Path, fabric: Fabric) -> None:
+    """Take the newest checkpoint over; all processes must find the same."""
+    found = checkpoints.newest(run / "checkpoints")
+    step = torch.tensor(0 if found is None else found[0], device=fabric.device)
+    if fabric.world_size > 1 and len(set(torch.as_tensor(fabric.all_gather(step)).flatten().tolist())) > 1:
+        raise TrainingError(f"{run}: not all processes see the same checkpoints; the run must be on a shared disk")
+    if found is not None:
+        state.load(*found, fabric)
+
+
+def check_batch(config: TrainingConfig, fabric: Fabric, tuning: Tuning) -> None:
+    """Look whether the batch can be shared by the processes and their parts.
+
+    Raises:
+        TrainingError: it cannot.
+    """
     share = fabric.world_size * tuning.accumulate
     if config.batch % share:
         raise TrainingError(
@@ -184,42 +209,66 @@ def take_step(
 
 
 def _write(
+    game: Game,
     state: State,
     phase: Phase,
     values: dict[str, float],
     run: Path,
-    config: TrainingConfig,
-    fabric: Fabric,
     journal: Journal | None,
     cadence: Cadence,
     *,
     stop: bool,
 ) -> None:
     """Write the metrics of a step, and what else is due."""
-    last = state.step == config.steps
+    fabric = game.fabric
+    last = state.step == game.config.steps
     if journal is not None:
         journal.record(state.step, phase, values)
         if last or state.step % cadence.sheet == 0:
             journal.sheet(state.step, state.average)
     if last or stop or state.step % cadence.checkpoint == 0:
         saved = state.to_dict(fabric)
-        if fabric.is_global_zero:
-            checkpoints.save(run / "checkpoints", state.step, saved)
         if journal is not None:
             journal.flush()
+        if fabric.is_global_zero:
+            checkpoints.save(run / "checkpoints", state.step, saved)
+        fabric.barrier()  # nobody leaves while the first process writes
 
 
-def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> None:
-    """Let the first process write the run's config.json, or check that it is the same; all raise what it raises."""
-    wrong = ""
+def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> TextIO | None:
+    """Let the first process write the run's config.json, or check that it is the same, and lock the run.
+
+    All processes raise what it raises. The lock is free again when the file that is returned is closed or its process
+    ends, however it ends.
+    """
+    wrong, lock = "", None
     if fabric.is_global_zero:
         try:
             _write_config(run, config, dataset)
+            lock = _lock(run)
         except TrainingError as error:
             wrong = str(error)
     wrong = fabric.broadcast(wrong)
     if wrong:
         raise TrainingError(wrong)
+    return lock
+
+
+def _lock(run: Path) -> TextIO:
+    try:
+        stream = (run / ".lock").open("w", encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"{run}: cannot be used for a run ({error})") from error
+    try:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows has none
+        pass
+    except OSError:
+        stream.close()
+        raise TrainingError(f"{run}: another process is training it; wait for it, or name another folder") from None
+    return stream
 
 
 def _write_config(run: Path, config: TrainingConfig, dataset: FaceDataset) -> None:
@@ -236,10 +285,9 @@ def _write_config(run: Path, config: TrainingConfig, dataset: FaceDataset) -> No
                 )
             return
         (run / "samples").mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".partial")
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except (MediaError, OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{run}: cannot be used for a run ({error})") from error
 
 
@@ -256,7 +304,8 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 def _agree(terms: Terms, fabric: Fabric, *, stop: bool) -> tuple[dict[str, float], bool]:
     """Return the means of the terms over all processes, and whether any of them was asked to stop."""
-    values = torch.stack([*(value.detach().float() for value in terms.values()), torch.tensor(float(stop))])
+    asked = torch.tensor(float(stop), device=fabric.device)
+    values = torch.stack([*(value.detach().float().to(fabric.device) for value in terms.values()), asked])
     if fabric.world_size > 1:
         values = fabric.all_reduce(values, reduce_op="mean")  # type: ignore[assignment]
     *means, stops = values.tolist()
@@ -267,8 +316,8 @@ def _check_finite(values: dict[str, float], step: int, run: Path) -> None:
     for name, value in values.items():
         if not math.isfinite(value):
             raise TrainingError(
-                f"{run}: {name} is {value} at step {step}; the last checkpoint is kept. Lower the rate, or look "
-                f"at {name} in metrics.jsonl for where it began to grow"
+                f"{run}: {name} is {value} at step {step + 1}; checkpoints from before are kept. Lower the rate, or "
+                f"look at {name} in metrics.jsonl for where it began to grow"
             )
 
 

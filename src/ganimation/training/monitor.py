@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganimation.training.config import Phase, TrainingConfig
-from ganimation.training.losses import Terms, Weights
+from ganimation.training.losses import Terms
 
 #: A pixel counts as changed if a channel differs by more than this, of [-1, 1]: 8 of 255 grey levels.
 CHANGED = 16 / 255
@@ -116,15 +116,15 @@ class Health:
         """
         if self.updates < WINDOW or not phase.train_generator:
             return []
-        found = _of_mask(self.means, phase.weights, steered=config.steers_attention)
+        found = _of_mask(self.means, phase, steered=config.steers_attention)
         if "mask/response" in self.means and self.updates >= PATIENCE:
             found += _of_obedience(self.means, phase, ignorance)
         return found
 
 
-def _of_mask(means: Mapping[str, float], weights: Weights, *, steered: bool) -> list[Finding]:
+def _of_mask(means: Mapping[str, float], phase: Phase, *, steered: bool) -> list[Finding]:
     mean, spread, changed = (means[f"mask/{name}"] for name in ("mean", "spread", "changed"))
-    attention = weights.attention
+    weights, attention = phase.weights, phase.weights.attention
     if mean > 0.9 and changed < 0.01:
         hand = "; steering is at work" if steered else ", or let it be steered with --set attention_high=0.95"
         return [
@@ -132,7 +132,7 @@ def _of_mask(means: Mapping[str, float], weights: Weights, *, steered: bool) -> 
                 "saturated",
                 f"the attention mask is 1 almost everywhere (mean {mean:.3f}, {changed:.2%} of the pixels change): the "
                 f"photo is handed through and nothing is edited. Raise the attention weight (now {attention:g}) with "
-                f"--set weights.attention={5 * attention or 0.1:g}{hand}",
+                f"--set {phase.name}.weights.attention={5 * attention or 0.1:g}{hand}",
             )
         ]
     if mean < 0.15:
@@ -142,7 +142,7 @@ def _of_mask(means: Mapping[str, float], weights: Weights, *, steered: bool) -> 
                 "vanished",
                 f"the attention mask is 0 almost everywhere (mean {mean:.3f}): the whole face is painted anew, which "
                 f"blurs it. Lower the attention weight (now {attention:g}) with "
-                f"--set weights.attention={attention / 5:g}{hand}",
+                f"--set {phase.name}.weights.attention={attention / 5:g}{hand}",
             )
         ]
     if spread < 0.01 and changed >= 0.01:
@@ -151,7 +151,7 @@ def _of_mask(means: Mapping[str, float], weights: Weights, *, steered: bool) -> 
                 "flat",
                 f"the attention mask is the same everywhere (mean {mean:.3f}, spread {spread:.4f}): edits are not "
                 f"local. Lower the smoothness weight (now {weights.smoothness:g}) with "
-                f"--set weights.smoothness={weights.smoothness / 10:g}",
+                f"--set {phase.name}.weights.smoothness={weights.smoothness / 10:g}",
             )
         ]
     return []
@@ -173,7 +173,7 @@ def _of_obedience(means: Mapping[str, float], phase: Phase, ignorance: float) ->
             Finding(
                 "deaf",
                 f"what is asked is not done: the critic reads back {response:.2f} for a change of 1. Raise the "
-                f"expression weight (now {weight:g}) with --set weights.expression={3 * weight or 100:g}",
+                f"expression weight (now {weight:g}) with --set {phase.name}.weights.expression={3 * weight or 100:g}",
             )
         ]
     if response > 1.5:
@@ -182,7 +182,7 @@ def _of_obedience(means: Mapping[str, float], phase: Phase, ignorance: float) ->
                 "shouting",
                 f"the critic reads back {response:.2f} for a change of 1: edits overshoot, or please the critic by "
                 f"other means than a face's. Lower the expression weight (now {weight:g}) with "
-                f"--set weights.expression={weight / 3:g}, and look at the newest sheet in samples/",
+                f"--set {phase.name}.weights.expression={weight / 3:g}, and look at the newest sheet in samples/",
             )
         ]
     return []

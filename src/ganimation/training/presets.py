@@ -79,7 +79,15 @@ SMALL = TrainingConfig(
             decay_to=0.2,
             weights=dataclasses.replace(_SMALL_WEIGHTS, pair=1.0, color=0.5, attention=0.003, smoothness=1e-6),
         ),
-        Phase("critic", steps=700, critic_steps=1, train_generator=False, paired=0.5, critic_rate=2e-4),
+        Phase(
+            "critic",
+            steps=700,
+            critic_steps=1,
+            train_generator=False,
+            paired=0.5,
+            critic_rate=2e-4,
+            weights=_SMALL_WEIGHTS,
+        ),
         Phase(
             "adversarial",
             steps=1200,

@@ -1,5 +1,6 @@
 """Start or resume a run on the machine at hand, or tell what it would take."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -113,9 +114,9 @@ def _prepare(dataset: Path, wish: Wish, machine: Machine) -> "tuple[FaceDataset,
     from ganimation.data.dataset import FaceDataset
 
     if wish.steps is not None and not 1 <= wish.steps <= 100_000_000:
-        raise TrainingError(f"--steps {wish.steps}: at least 1")
+        raise TrainingError(f"--steps {wish.steps}: it lies in 1..100000000")
     if not 1 <= machine.accumulate <= 4096:
-        raise TrainingError(f"--accumulate {machine.accumulate}: at least 1")
+        raise TrainingError(f"--accumulate {machine.accumulate}: it lies in 1..4096")
     config, begin = _configure(wish)
     faces = FaceDataset(dataset)
     if begin is not None and begin.config.aus != faces.info.aus:
@@ -149,6 +150,7 @@ def _configure(wish: Wish) -> "tuple[TrainingConfig, Start | None]":
 def _launch(machine: Machine) -> "Fabric":
     import torch
     from lightning_fabric import Fabric
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     wanted = int(machine.devices) if machine.devices.isdecimal() else machine.devices
     cards = torch.cuda.device_count()
@@ -162,9 +164,15 @@ def _launch(machine: Machine) -> "Fabric":
             strategy=machine.strategy,
             precision=_precision(machine),  # type: ignore[arg-type]
         )
-    except (ValueError, RuntimeError, TypeError) as error:
+        fabric.launch()
+    except (ValueError, RuntimeError, TypeError, ImportError, MisconfigurationException) as error:
         raise TrainingError(f"this machine cannot train like that: {error}") from error
-    fabric.launch()
+    started = os.environ.get("WORLD_SIZE", "")
+    if started.isdecimal() and int(started) > fabric.world_size:
+        raise TrainingError(
+            f"{started} processes were started and {fabric.world_size} would train together; name them with --devices "
+            "(of a node) and --num-nodes"
+        )
     return fabric
 
 

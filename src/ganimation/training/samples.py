@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from ganimation.data.dataset import FaceDataset
+from ganimation.errors import TrainingError
 from ganimation.media.images import atomic
 from ganimation.networks.generator import Generator, blend
 from ganimation.training.config import TrainingConfig
@@ -55,7 +56,8 @@ def write_png(picture: NDArray[np.uint8], path: Path) -> None:
     """Write a picture, RGB (H, W, 3), making its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
-        cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        if not cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+            raise TrainingError(f"{path}: cannot be written; is the disk full?")
 
 
 def _bytes(images: torch.Tensor) -> NDArray[np.uint8]:

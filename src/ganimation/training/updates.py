@@ -93,6 +93,8 @@ def update_critic(
         }
         if reread and game.rereader is not None:
             terms |= _second_opinion(game.rereader(fake), aus[count:], batch, weights)
+            if state.history.capacity:  # half of what was read answers other targets
+                del terms["mask/obedience"]
         if with_penalty and not apart:
             terms["critic/gradient_penalty"] = _penalty(game, state, batch, fake)
         seen.append(terms)
