@@ -57,7 +57,7 @@ class AttentionControl:
     """Steers the attention weight so that the mean of A stays within a band.
 
     A weight that is too small lets A go to 1, one that is too large draws it to 0. Each generator update moves the
-    factor by 2 % while the mean, averaged over some 10 updates, is outside; within the band nothing moves.
+    factor by 5 % while the mean, averaged over some 10 updates, is outside; within the band nothing moves.
 
     Attributes:
         factor: what the attention weight is multiplied by, in [1/1000, 1000].
@@ -71,9 +71,9 @@ class AttentionControl:
         """Take in the mean of A of one update, over all processes."""
         self.mean = mean if self.mean is None else 0.9 * self.mean + 0.1 * mean
         if self.mean > config.attention_high:
-            self.factor = min(1000.0, self.factor * 1.02)
+            self.factor = min(1000.0, self.factor * 1.05)
         elif self.mean < config.attention_low:
-            self.factor = max(0.001, self.factor / 1.02)
+            self.factor = max(0.001, self.factor / 1.05)
 
 
 @dataclass(frozen=True)
