@@ -1,6 +1,6 @@
 """How fast a training step is, against a plain eager float32 implementation of the authors' schedule, in one run.
 
-    python benchmarks/training.py [--rounds 3]
+    python benchmarks/training.py [--rounds 3] [--size 64] [--equal-work]
 
 For two sizes (128 px, width 64, batch 8; 64 px, width 32, batch 16) it measures, interleaved so that a busy machine
 touches all alike:
@@ -11,7 +11,8 @@ touches all alike:
 - ours, through the product's step, on the same work, with one trick after the other: no graph where none is needed, one
   pass of the generator for the last critic update and the generator's, fused Adam and the cheaper instance norm;
   channels-last; torch.compile; bf16 autocast where asked for.
-- apart, because they change the schedule and not its cost: the penalty in every second update, three critic steps.
+- apart and without torch.compile, because they change the schedule and not its cost: the penalty in every second
+  update, three critic steps.
 
 Samples a second are real photos that the critic sees, the same in every row at equal schedule.
 """
@@ -105,20 +106,22 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
-def ours(config: TrainingConfig, batch: Batch, precision: str, *, compiled: bool, channels_last: bool) -> Step:
-    """Return a step of the product."""
+def ours(config: TrainingConfig, batch: Batch, precision: str, *, compiled: bool, last: bool | None) -> Step:
+    """Return a step of the product; ``last`` forces everything into channels-last order, or nothing."""
+    whole, channels_last = last is not None, bool(last)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)  # type: ignore[arg-type]
     fabric.launch()
     state = build_state(config, AUS, fabric, compiled=compiled)
-    if not channels_last:
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    if whole:
         for net in (state.generator, state.critic):
-            net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            net.to(memory_format=layout)  # type: ignore[call-overload]
     game = Game(config, fabric)
     number = 0
 
     class Fixed(Batch):
-        def to(self, device: torch.device) -> Batch:
-            return batch.to(device) if channels_last else batch
+        def to(self, device: torch.device, ours: torch.memory_format) -> Batch:
+            return batch.to(device, layout if whole else ours)
 
     fixed = Fixed(**{item.name: getattr(batch, item.name) for item in dataclasses.fields(Batch)})
 
@@ -140,23 +143,26 @@ def variants(size: int, width: int, count: int, *, bf16: bool) -> dict[str, tupl
     fewer = dataclasses.replace(lazy, phases=(dataclasses.replace(phase, critic_steps=3),))
     nearest = dataclasses.replace(config, upsample="resize")
 
-    def make(which: TrainingConfig, precision: str = "32-true", *, compiled: bool = False, last: bool = True) -> Step:
-        return ours(which, batch, precision, compiled=compiled, channels_last=last)
+    def make(
+        which: TrainingConfig, precision: str = "32-true", *, compiled: bool = False, last: bool | None = None
+    ) -> Step:
+        return ours(which, batch, precision, compiled=compiled, last=last)
 
     found = {
         "plain": (plain(size, width, batch), 5),
         "ours: no idle graphs, shared pass, norm, fused Adam": (make(config, last=False), 5),
-        "+ channels-last": (make(config), 5),
+        "+ channels-last, the generator alone (the default)": (make(config), 5),
+        "+ channels-last, everything": (make(config, last=True), 5),
         "+ torch.compile": (make(config, compiled=True), 5),
     }
     if bf16:
         found["+ bf16"] = (make(config, "bf16-mixed", compiled=True), 5)
     best = "bf16-mixed" if bf16 else "32-true"
     return found | {
-        "schedule: resize-convolution": (make(nearest, best, compiled=True), 5),
-        "schedule: penalty in the same step": (make(together, best, compiled=True), 5),
-        "schedule: ... every second update": (make(lazy, best, compiled=True), 5),
-        "schedule: ... and three critic steps": (make(fewer, best, compiled=True), 3),
+        "schedule: resize-convolution": (make(nearest, best), 5),
+        "schedule: penalty in the same step": (make(together, best), 5),
+        "schedule: ... every second update": (make(lazy, best), 5),
+        "schedule: ... and three critic steps": (make(fewer, best), 3),
     }
 
 
@@ -164,17 +170,20 @@ def main() -> None:
     """Print a table a size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="median over so many steps of each (default 3)")
+    parser.add_argument("--size", type=int, choices=(64, 128), help="only this size (default: both)")
+    parser.add_argument("--equal-work", action="store_true", help="leave out the other schedules")
     parser.add_argument("--bf16", action="store_true", help="also in bf16; slow without instructions for it")
     options = parser.parse_args()
     flops = peak()
     print(
         f"{torch.get_num_threads()} threads, torch {torch.__version__}, float32 matrix products {flops:.0f} GFLOP/s\n"
     )
-    for size, width, count in SIZES:
+    for size, width, count in (entry for entry in SIZES if options.size in (None, entry[0])):
         steps = variants(size, width, count, bf16=options.bf16)
+        if options.equal_work:
+            steps = {name: entry for name, entry in steps.items() if not name.startswith("schedule")}
         for step, _ in steps.values():
             step()
-            step()  # with and without the lazy penalty
         seconds: dict[str, list[float]] = {name: [] for name in steps}
         for _ in range(options.rounds):
             for name, (step, _) in steps.items():

@@ -42,9 +42,9 @@ class Batch:
     known: Tensor
     mix: Tensor
 
-    def to(self, device: torch.device) -> "Batch":
-        """Return the batch on a device, images in channels-last order."""
-        images = [x.to(device, memory_format=torch.channels_last) for x in (self.source, self.truth)]
+    def to(self, device: torch.device, layout: torch.memory_format) -> "Batch":
+        """Return the batch on a device, images in an order in memory."""
+        images = [x.to(device, memory_format=layout) for x in (self.source, self.truth)]
         rest = [x.to(device) for x in (self.source_aus, self.target_aus, self.known, self.mix)]
         return Batch(images[0], rest[0], rest[1], images[1], rest[2], rest[3])
 

@@ -187,7 +187,7 @@ def take_step(
     batch: Batch | None = None
     shared = None
     for update in range(phase.critic_steps):
-        batch = next(stream).to(game.fabric.device)
+        batch = next(stream).to(game.fabric.device, game.layout)
         last = update == phase.critic_steps - 1
         keep = last and phase.train_generator and config.shared_batch and tuning.accumulate == 1
         with torch.set_grad_enabled(keep):
@@ -202,7 +202,7 @@ def take_step(
         terms |= update_critic(game, state, phase, passes, rng, **due)
     if phase.train_generator:
         if batch is None or not config.shared_batch:
-            batch = next(stream).to(game.fabric.device)
+            batch = next(stream).to(game.fabric.device, game.layout)
         parts = (game.generate(state.generator, part) for part in batch.split(tuning.accumulate))
         terms |= update_generator(game, state, phase, shared or parts, tuning.accumulate)
     return terms

@@ -18,7 +18,7 @@ from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.losses import Terms, Weights
 from ganimation.training.monitor import mask_terms
 from ganimation.training.reread import Rereader
-from ganimation.training.state import State
+from ganimation.training.state import State, image_layout
 
 Features = Callable[[Tensor], list[Tensor]]
 
@@ -48,6 +48,11 @@ class Game:
     fabric: Fabric
     features: Features | None = None
     rereader: Rereader | None = None
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """The order of images in memory."""
+        return image_layout(self.fabric)
 
     def condition(self, source_aus: Tensor, target_aus: Tensor) -> Tensor:
         """Return what the generator is told: the target, or its difference to the source."""
