@@ -60,7 +60,7 @@ class AttentionControl:
     factor by 5 % while the mean, averaged over some 10 updates, is outside; within the band nothing moves.
 
     Attributes:
-        factor: what the attention weight is multiplied by, in [1/1000, 1000].
+        factor: what the attention weight is multiplied by, in [1e-5, 1e5].
         mean: moving average of the mean of A; ``None`` before the first update.
     """
 
@@ -71,9 +71,9 @@ class AttentionControl:
         """Take in the mean of A of one update, over all processes."""
         self.mean = mean if self.mean is None else 0.9 * self.mean + 0.1 * mean
         if self.mean > config.attention_high:
-            self.factor = min(1000.0, self.factor * 1.05)
+            self.factor = min(1e5, self.factor * 1.05)
         elif self.mean < config.attention_low:
-            self.factor = max(0.001, self.factor / 1.05)
+            self.factor = max(1e-5, self.factor / 1.05)
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Health:
 def _of_mask(means: Mapping[str, float], phase: Phase, *, steered: bool) -> list[Finding]:
     mean, spread, changed = (means[f"mask/{name}"] for name in ("mean", "spread", "changed"))
     weights, attention = phase.weights, phase.weights.attention
-    if mean > 0.9 and changed < 0.01:
+    if mean > 0.9 and changed < 0.03:
         hand = "; steering is at work" if steered else ", or let it be steered with --set attention_high=0.95"
         return [
             Finding(
@@ -145,7 +145,7 @@ def _of_mask(means: Mapping[str, float], phase: Phase, *, steered: bool) -> list
                 f"--set {phase.name}.weights.attention={attention / 5:g}{hand}",
             )
         ]
-    if spread < 0.01 and changed >= 0.01:
+    if spread < 0.01 and changed >= 0.03:
         return [
             Finding(
                 "flat",
