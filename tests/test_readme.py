@@ -24,7 +24,9 @@ def test_the_python_lines_run(tmp_path: Path) -> None:
 
 def test_the_commands_exist_with_their_options(capsys: pytest.CaptureFixture[str]) -> None:
     commands = re.findall(r"^ganimation (\w+) ([^#\n]*)", README, flags=re.MULTILINE)
-    assert {name for name, _ in commands} == {"edit", "animate", "read", "prepare", "train", "export"}
+    assert {name for name, _ in commands} == {
+        "edit", "animate", "read", "figure", "prepare", "train", "export", "evaluate",
+    }  # fmt: skip
     for name, rest in commands:
         with pytest.raises(SystemExit) as stopped:
             main([name, "--help"])

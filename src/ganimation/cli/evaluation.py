@@ -31,14 +31,18 @@ def _add_evaluate(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from ganimation.data.dataset import DatasetInfo
     from ganimation.errors import ModelError
     from ganimation.evaluation.exam import examine, make_folder
-    from ganimation.model import bundled
+    from ganimation.model import ModelConfig, bundled
 
     for name, low in (("faces", 2), ("neutral", 1), ("jobs", 1), ("seed", 0)):
         if getattr(options, name) < low:
             raise ModelError(f"--{name} {getattr(options, name)}: at least {low}")
     models = [bundled() if name == "bundled" else Path(name) for name in (options.model, *options.compare)]
+    DatasetInfo.read(options.dataset)
+    for path in models:
+        ModelConfig.read(path)
     make_folder(options.output)
     with progress("trials") as advance:
         exam = examine(
