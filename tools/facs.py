@@ -31,6 +31,21 @@ def read_codes(path: Path) -> tuple[list[str], NDArray[np.str_], Array, Array]:
     return [row["file"] for row in rows], np.array([row["identity"] for row in rows]), codes, closed
 
 
+def read_emotions(path: Path) -> list[str]:
+    """Return of each photo the emotion that was acted, empty where it is a compound of two."""
+    basic = {
+        "Neutral": "neutral",
+        "Happy": "happiness",
+        "Sad": "sadness",
+        "Surprised": "surprise",
+        "Fearful": "fear",
+        "Angry": "anger",
+        "Disgusted": "disgust",
+    }
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [basic.get(row["emotion"], "") for row in csv.DictReader(stream)]
+
+
 def fit(inputs: Array, codes: Array, shares: Array, ridge: float) -> tuple[Array, Array]:
     """Fit a ridge in its dual form; return weights (features, AUs) and bias.
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,16 +28,32 @@ def test_the_numbers(report: Path) -> None:
     results, about = content["results"], content["about"]
     assert list(results) == ["model", "copy", "warp"]
     assert (about["faces"], about["neutral"], about["split"]) == (4, 1, "train")
-    assert about["judge"]["icc"].keys() == set(about["judge"]["aus"])
-    for reader in ("annotator", "judge"):
+    assert about["icc"]["judge"].keys() == set(about["readers"]["judge"])
+    for reader in ("annotator", "judge", "geometry"):
         assert results["copy"]["readers"][reader]["pcc"] == 0
         assert results["copy"]["readers"][reader]["gain"]["emotion"]["mean"] == pytest.approx(0, abs=1e-4)
-    assert results["copy"]["zero edit PSNR"] == 99
+        assert results["warp"]["readers"][reader]["pcc"] != 0
+    assert results["copy"]["zero edit PSNR"]["mean"] == 99
+    assert results["copy"]["identity"]["single AUs"]["mean"] == 0
+    assert 0 < results["warp"]["identity"]["single AUs"]["mean"] < 0.6
+    assert set(results["copy"]["emotions"]) == {"vote", "face_api", "facex", "fer", "by emotion"}
     assert results["copy"]["mask"]["mean"] is None
     assert results["warp"]["mask"]["changed"] > 0
     assert 0 < results["model"]["mask"]["mean"] < 1
     assert results["model"]["truth"]["pairs"] == 2
-    assert results["model"]["truth"]["PSNR"] < results["model"]["zero edit PSNR"] + 40
+    assert results["model"]["truth"]["PSNR"]["mean"] < results["model"]["zero edit PSNR"]["mean"] + 40
+
+
+def test_two_models_side_by_side(model: Path, dataset: Path, tmp_path: Path) -> None:
+    """A model beside itself under another name is no better than itself."""
+    shutil.copytree(model, tmp_path / "other")
+    exam = examine([model, tmp_path / "other"], dataset, "train", faces=3, neutral=1)
+    assert list(exam.results) == ["model", "other", "copy", "warp"]
+    assert exam.comparison.keys() == {"other"}
+    for lead in exam.comparison["other"].values():
+        assert lead == {"mean": 0, "interval": (0, 0)}
+    exam.write(tmp_path)
+    assert "the first model less" in (tmp_path / "index.html").read_text()
 
 
 def test_the_page_needs_nothing_beside_it(report: Path) -> None:

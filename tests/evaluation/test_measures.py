@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from ganimation.action_units import DEFAULT_AUS
 from ganimation.evaluation import measures
-from ganimation.evaluation.trials import LEVELS, Answers, Trial, plan
+from ganimation.evaluation.judges import EMOTIONS
+from ganimation.evaluation.trials import LEVELS, Answers, Faces, Trial, is_full, plan
 
 Array = NDArray[np.float64]
 FACES = 6
@@ -66,6 +67,15 @@ def test_singles_of_the_perfect_the_copy_and_the_shuffled(trials: list[Trial], s
     assert np.allclose(measures.leakage(after), np.roll(np.eye(16), 1, axis=0))
 
 
+def test_leakage_leaves_out_faces_that_are_lost() -> None:
+    after = np.tile([0.0, 0.5, 1.0], (2, 16, 16, 1)).transpose(0, 1, 3, 2)
+    after[0, 3, 2] = np.nan  # one answer in which no face is seen
+    after[:, 5, 2] = np.nan  # and one AU whose answers all hide it
+    found = measures.leakage(after)
+    assert np.isnan(found[5]).all()
+    assert (np.delete(found, 5, axis=0) == 1).all()
+
+
 def test_gain_of_the_perfect_the_copy_and_the_half_hearted(trials: list[Trial], shown: Array) -> None:
     def gain(read: Array) -> Array:
         return measures.gains(trials, read, shown, shown, DEFAULT_AUS, DEFAULT_AUS)
@@ -93,12 +103,19 @@ def test_change_in_place(trials: list[Trial]) -> None:
 def test_distance_to_the_true_picture(trials: list[Trial]) -> None:
     crops = np.random.default_rng(0).integers(0, 255, (FACES, 16, 16, 3), dtype=np.uint8)
     exact = np.stack([crops[max(0, trial.truth)] for trial in trials])
-    found = measures.truth(trials, exact, crops)
-    assert (found["pairs"], found["PSNR"], found["SSIM"]) == (5, float("inf"), 1)
-    assert measures.truth(trials, 255 - exact, crops)["SSIM"] < 0.2
+
+    def apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+        return float(np.abs(one.astype(int) - other).mean())
+
+    found = measures.truth(trials, exact, crops, apart)
+    assert (found["pairs"], found["PSNR"]["mean"], found["SSIM"]["mean"]) == (5, 99, 1)
+    assert found["perceptual"] == {"mean": 0, "interval": (0, 0)}
+    wrong = measures.truth(trials, 255 - exact, crops, apart)
+    assert wrong["SSIM"]["mean"] < 0.2
+    assert wrong["perceptual"]["mean"] > 100
     unknown = [trial.kind != "true" for trial in trials]
     rest = [trial for trial in trials if trial.kind != "true"]
-    assert measures.truth(rest, exact[unknown], crops) == {}
+    assert measures.truth(rest, exact[unknown], crops, apart) == {}
 
 
 def test_distances_between_sets() -> None:
@@ -118,19 +135,116 @@ def test_interval_holds_the_mean() -> None:
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(200), rel=0.15)
 
 
+def faces_of(shown: Array, pictures: NDArray[np.uint8] | None = None) -> Faces:
+    count = len(shown)
+    nothing = np.empty((count, 0))
+    crops = np.zeros((count, 8, 8, 3), np.uint8) if pictures is None else pictures
+    read = {reader: shown[:, : len(SEEN[reader])] for reader in measures.READERS}
+    return Faces(crops, np.full(count, -1), [""] * count, shown, [], read, nothing.astype(np.float32), nothing)
+
+
+SEEN = {"annotator": DEFAULT_AUS, "judge": DEFAULT_AUS[:15], "geometry": DEFAULT_AUS[:15]}
+
+
+def answers_of(read: Array, trials: list[Trial], **other: Array) -> Answers:
+    """Return answers in which all read the same, and nothing else was seen unless it is given."""
+    count = len(read)
+    emotions = np.full((count, 3, 7), np.nan)
+    emotions[[trial.kind == "emotion" for trial in trials]] = np.eye(7)[EMOTIONS.index("neutral")]
+    seen = {
+        "emotions": emotions,
+        "identity": np.full(count, np.nan),
+        "change": np.zeros((count, 2)),
+        "psnr": np.full(count, 99.0),
+        "mask": np.full((count, 3), np.nan),
+        "pooled": np.empty((count, 0)),
+    }
+    pictures = np.zeros((count, 8, 8, 3), np.uint8)
+    read_by = {reader: read[:, : len(codes)] for reader, codes in SEEN.items()}
+    return Answers(read_by, **(seen | other), pictures=pictures)
+
+
 def test_the_report_of_a_copy(trials: list[Trial], shown: Array) -> None:
-    read, count = copied(trials, shown), len(trials)
-    nowhere = np.full((count, 3), np.nan)
-    answers = Answers(
-        read, read[:, :15], np.zeros((count, 2)), np.full(count, 99.0), nowhere, np.empty((0, 0), np.uint8)
-    )
-    before = {"annotator": shown, "judge": shown[:, :15]}
-    seen = {"annotator": DEFAULT_AUS, "judge": DEFAULT_AUS[:15]}
-    found = measures.report(trials, answers, before, shown, DEFAULT_AUS, seen)
+    answers = answers_of(copied(trials, shown), trials)
+    found = measures.report(trials, answers, faces_of(shown), DEFAULT_AUS, SEEN)
+    assert found["readers"].keys() == set(measures.READERS)
     for reader in found["readers"].values():
         assert reader["pcc"] == 0
         assert reader["aus at .7"] == 0
         assert reader["gain"].keys() == {"single", "pair", "random", "emotion", "true"}
         assert all(gain["mean"] == pytest.approx(0) for gain in reader["gain"].values())
-    assert found["zero edit PSNR"] == 99
+    assert found["zero edit PSNR"]["mean"] == 99
+    assert found["emotions"]["vote"]["mean"] == 0
     assert found["faces lost"] == 0
+
+
+def test_the_report_of_the_perfect(trials: list[Trial], shown: Array) -> None:
+    mask = np.tile([0.5, 0.1, 0.2], (len(trials), 1))
+    mask[[trial.kind == "single" and trial.au == 3 for trial in trials], 0] = 0.75
+    identity = np.where([is_full(trial) for trial in trials], 0.25, np.nan)
+    answers = answers_of(perfect(trials), trials, mask=mask, identity=identity)
+    found = measures.report(trials, answers, faces_of(shown), DEFAULT_AUS, SEEN)
+    for reader in found["readers"].values():
+        assert reader["pcc"] > 0.99
+        assert all(gain["mean"] == pytest.approx(1) for gain in reader["gain"].values())
+    assert found["identity"]["single AUs"]["mean"] == 0.25
+    assert [found["mask of single AUs"][code]["mean"] for code in ("AU04", "AU05")] == [0.5, 0.75]
+
+
+def test_emotions_are_counted(trials: list[Trial]) -> None:
+    """Two classifiers say what was asked, the third is surer of fear: the vote is with it."""
+    emotions = np.full((len(trials), 3, 7), np.nan)
+    for row, trial in enumerate(trials):
+        if trial.kind == "emotion":
+            emotions[row] = 0.0
+            emotions[row, :2, EMOTIONS.index(trial.name)] = 0.3
+            emotions[row, 2, EMOTIONS.index("fear")] = 0.9
+    asked = [trial.name for trial in trials if trial.kind == "emotion"]
+    assert set(asked) != {"fear"}
+    found = measures.votes(trials, emotions)
+    share = asked.count("fear") / len(asked)
+    assert found["vote"]["mean"] == pytest.approx(share)
+    assert (found["face_api"], found["facex"], found["fer"]) == (1, 1, pytest.approx(share))
+    assert found["by emotion"] == {name: float(name == "fear") for name in found["by emotion"]}
+    assert found["by emotion"].keys() == set(asked)
+    assert measures.votes([trial for trial in trials if trial.kind != "emotion"], emotions) == {}
+
+
+def test_the_better_of_two_is_found(trials: list[Trial], shown: Array) -> None:
+    best, none = answers_of(perfect(trials), trials), answers_of(copied(trials, shown), trials)
+    found = measures.comparison(trials, best, none, DEFAULT_AUS, SEEN)
+    for lead in found.values():
+        assert lead["mean"] > 0.99
+        assert lead["interval"][0] > 0.99
+    for lead in measures.comparison(trials, best, best, DEFAULT_AUS, SEEN).values():
+        assert lead == {"mean": 0.0, "interval": (0.0, 0.0)}
+
+
+def test_the_worst_are_found(trials: list[Trial], shown: Array) -> None:
+    """One answer is spoiled in each way; it must be the worst of that measure."""
+    rows = {kind: [t.kind for t in trials].index(kind) for kind in ("zero", "emotion", "true")}
+    full = [number for number, trial in enumerate(trials) if is_full(trial)]
+    upper = next(number for number in full if DEFAULT_AUS[trials[number].au] == "AU02")
+    read = perfect(trials)
+    read[rows["emotion"]] = shown[trials[rows["emotion"]].face]  # nothing happened
+    read[full[9], (trials[full[9]].au + 1) % 16] += 0.5  # its neighbour moved
+    change = np.tile([1.0, 1.0], (len(trials), 1))
+    change[upper, 1] = 7.0  # the mouth moved
+    psnr = np.full(len(trials), 50.0)
+    psnr[rows["zero"]] = 20.0
+    identity = np.where([is_full(trial) for trial in trials], 0.2, np.nan)
+    identity[full[4]] = 0.7
+    answers = answers_of(read, trials, change=change, psnr=psnr, identity=identity)
+    answers.pictures[rows["true"]] = 200
+    found = measures.badness(trials, answers, faces_of(shown), DEFAULT_AUS, SEEN)
+    worst = {name: int(np.nanargmax(values)) for name, values in found.items()}
+    assert worst == {
+        "expression gain (annotator)": rows["emotion"],
+        "expression gain (judge)": rows["emotion"],
+        "expression gain (geometry)": rows["emotion"],
+        "identity distance": full[4],
+        "other AUs that move": full[9],
+        "change in the wrong half": upper,
+        "zero edit": rows["zero"],
+        "PSNR to the true picture": rows["true"],
+    }

@@ -51,7 +51,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     exam.write(options.output)
     for name, found in exam.results.items():
         readers = ", ".join(f"{reader} {read['pcc']:.2f}" for reader, read in found["readers"].items())
-        print(f"{name}: PCC of single AUs by {readers}; zero edit {found['zero edit PSNR']:.1f} dB")
+        print(f"{name}: PCC of single AUs by {readers}; zero edit {found['zero edit PSNR']['mean']:.1f} dB")
     print(options.output / "index.html")
 
 

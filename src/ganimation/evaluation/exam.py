@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ganimation import __version__
 from ganimation.data.dataset import DatasetInfo, FaceDataset
 from ganimation.errors import DatasetError, MediaError, ModelError, require
 from ganimation.evaluation import measures
+from ganimation.evaluation.panel import Panel
 from ganimation.evaluation.subjects import Model, Subject, Warp, copy
-from ganimation.evaluation.trials import Answers, Readers, Trial, plan, sit
+from ganimation.evaluation.trials import Answers, Faces, Trial, plan, sit
 from ganimation.media.images import atomic
 
-Pixels = NDArray[np.uint8]
-Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 
@@ -30,23 +28,26 @@ class Exam:
 
     Attributes:
         about: what is needed to do it again.
-        crops: the faces, (faces, S, S, 3) RGB uint8.
-        before: (faces, AUs), what the annotator reads in them.
+        faces: of whom it was asked.
         trials: what was asked.
         answers: by subject.
         results: by subject, plain JSON values.
+        comparison: by model after the first and by reader, how much better the first is at single AUs.
     """
 
     about: dict[str, Any]
-    crops: Pixels
-    before: Array
+    faces: Faces
     trials: list[Trial]
     answers: dict[str, Answers]
     results: dict[str, dict[str, Any]]
+    comparison: dict[str, dict[str, Any]]
 
     def to_json(self) -> str:
-        """Return ``about`` and ``results`` as JSON; what could not be measured is null."""
-        return json.dumps(_plain({"about": self.about, "results": self.results}), indent=1) + "\n"
+        """Return ``about``, ``results`` and ``comparison`` as JSON; what could not be measured is null."""
+        return (
+            json.dumps(_plain({"about": self.about, "results": self.results, "comparison": self.comparison}), indent=1)
+            + "\n"
+        )
 
     def write(self, folder: Path) -> None:
         """Write ``results.json`` and ``index.html``, a page that needs nothing beside it."""
@@ -98,19 +99,19 @@ def examine(
         ModelError: a model cannot be read.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
-    for module in ("torch", "pyarrow", "skimage", "scipy", "matplotlib"):
+    for module in ("torch", "pyarrow", "skimage", "scipy", "matplotlib", "dlib"):
         require(module, "evaluate")
     info = DatasetInfo.read(folder)
     split = split or choose_split(info)
     subjects: dict[str, Subject] = dict(_models(models, info))
-    readers = Readers(info.template, jobs)
-    unread = [code for code in info.aus if code not in readers.aus]
+    panel = Panel(info.template)
+    unread = [code for code in info.aus if code not in panel.aus["annotator"]]
     if unread:
         raise DatasetError(f"{folder}: {', '.join(unread)} cannot be read by the annotator, and so not be examined")
-    looked = _look(folder, info, split, faces, readers)
+    looked = _look(folder, info, split, faces, panel)
     subjects |= {
         "copy": copy,
-        "warp": Warp(looked.shown, np.stack([readers.points(crop) for crop in looked.crops])),
+        "warp": Warp(looked.shown, np.stack([panel.points(crop) for crop in looked.crops])),
     }
     trials = plan(looked.shown, info.aus, neutral, looked.sessions, seed)
     done, total = 0, len(trials) * len(subjects)
@@ -120,10 +121,8 @@ def examine(
         done += 1
         progress(done, total)
 
-    answers = {
-        name: sit(subject, trials, looked.crops, looked.shown, readers, count) for name, subject in subjects.items()
-    }
-    results = {name: _results(trials, answer, looked, info, readers) for name, answer in answers.items()}
+    answers = {name: sit(subject, trials, looked, panel, jobs, count) for name, subject in subjects.items()}
+    results = {name: _results(trials, answer, looked, info, panel) for name, answer in answers.items()}
     about = {
         "ganimation": __version__,
         "models": {name: dict(model.config.training) for name, model in subjects.items() if isinstance(model, Model)},
@@ -136,10 +135,15 @@ def examine(
         "trials": len(trials),
         "seed": seed,
         "aus": list(info.aus),
-        "judge": {"aus": list(readers.judge.aus), "icc": dict(readers.judge.icc)},
+        "readers": {reader: list(codes) for reader, codes in panel.aus.items()},
+        "icc": {judge: dict(icc) for judge, icc in panel.icc.items()},
         "names": looked.names,
     }
-    return Exam(about, looked.crops, looked.shown, trials, answers, results)
+    first, *others = (name for name, subject in subjects.items() if isinstance(subject, Model))
+    comparison = {
+        other: measures.comparison(trials, answers[first], answers[other], info.aus, panel.aus) for other in others
+    }
+    return Exam(about, looked, trials, answers, results, comparison)
 
 
 def _models(paths: Sequence[Path], info: DatasetInfo) -> Iterator[tuple[str, Model]]:
@@ -157,58 +161,42 @@ def _models(paths: Sequence[Path], info: DatasetInfo) -> Iterator[tuple[str, Mod
         yield name, model
 
 
-@dataclass(frozen=True)
-class _Faces:
-    """The faces of an exam, those that the annotator sees.
+def _look(folder: Path, info: DatasetInfo, split: str, count: int, panel: Panel) -> Faces:
+    """Look at ``count`` faces spread over a split; those that the annotator does not see are left out.
 
-    Attributes:
-        crops: (N, S, S, 3) RGB uint8.
-        sessions: (N,).
-        names: of the photos.
-        shown: (N, AUs), what the annotator reads, in the data set's order.
-        before: by reader, (N, AUs read).
-        features: (N, F), for distances between sets.
+    What they show is what the data set says; the readers' own view of the photos is what answers are compared with.
     """
-
-    crops: Pixels
-    sessions: NDArray[np.int64]
-    names: list[str]
-    shown: Array
-    before: dict[str, Array]
-    features: Array
-
-
-def _look(folder: Path, info: DatasetInfo, split: str, count: int, readers: Readers) -> _Faces:
-    """Read ``count`` faces spread over a split."""
     dataset = FaceDataset(folder, split)
-    rows = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
-    annotated = np.stack([readers.annotate(dataset.image(int(row))) for row in rows])
-    there = np.asarray(np.isfinite(annotated).all(axis=1))
-    rows, annotated = rows[there], annotated[there]
+    rows = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)).tolist()
+    looks = {row: panel.look(dataset.image(row), emotions=True, identity=True) for row in rows}
+    rows = [row for row in rows if np.isfinite(looks[row].annotator).all()]
     if len(rows) < 2:
         raise DatasetError(f"{folder}: {len(rows)} faces in {split}; an exam needs two and more")
-    crops = np.stack([dataset.image(int(row)) for row in rows])
-    return _Faces(
+    crops = np.stack([dataset.image(row) for row in rows])
+    seen = panel.features(crops)
+    read = panel.read([looks[row] for row in rows], seen.cells)
+    return Faces(
         crops,
         dataset.sessions[rows],
         [dataset.sources[row] for row in rows],
-        annotated[:, [readers.aus.index(code) for code in info.aus]],
-        {"annotator": annotated, "judge": readers.judge(crops)},
-        readers.features(crops),
+        dataset.aus[rows].astype(np.float64),
+        [looks[row] for row in rows],
+        read,
+        seen.cells,
+        seen.pooled,
     )
 
 
 def _results(
-    trials: Sequence[Trial], answers: Answers, faces: _Faces, info: DatasetInfo, readers: Readers
+    trials: Sequence[Trial], answers: Answers, faces: Faces, info: DatasetInfo, panel: Panel
 ) -> dict[str, Any]:
     """Return all measures of a subject."""
-    seen = {"annotator": readers.aus, "judge": readers.judge.aus}
-    found = measures.report(trials, answers, faces.before, faces.shown, info.aus, seen)
-    found["truth"] = measures.truth(trials, answers.pictures, faces.crops)
-    made = readers.features(answers.pictures[[trial.kind in ("pair", "random", "emotion") for trial in trials]])
+    found = measures.report(trials, answers, faces, info.aus, panel.aus)
+    found["truth"] = measures.truth(trials, answers.pictures, faces.crops, panel.features.distance)
+    made = answers.pooled[[trial.kind in ("pair", "random", "emotion") for trial in trials]]
     found["realism"] = {
-        "frechet": measures.frechet(made, faces.features),
-        "kernel": measures.kernel_distance(made, faces.features),
+        "frechet": measures.frechet(made, faces.pooled),
+        "kernel": measures.kernel_distance(made, faces.pooled),
     }
     return found
 

@@ -1,23 +1,31 @@
-"""Judges that did not make the training labels."""
+"""Judges that did not make the training labels, and share no part with the annotator that did."""
 
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import as_file, files
+from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganimation.errors import require
-
-SIDE = 224
-#: Blocks of EfficientNet-lite0 whose maps are read, averaged to 7x7.
-BLOCKS = (4, 10)
-_BATCH = 4  # crops at once; more are no faster on a CPU
+from ganimation.errors import MissingExtraError, require
 
 Pixels = NDArray[np.uint8]
 Array = NDArray[np.float64]
+
+#: The seven classes of the emotion classifiers, in the order of their votes.
+EMOTIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust")
+#: Each classifier's own order of them, side in pixels and channels.
+CLASSIFIERS: Mapping[str, tuple[tuple[str, ...], int, int]] = {
+    "face_api": (("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise"), 112, 3),
+    "facex": (("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"), 200, 3),
+    "fer": (("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"), 64, 1),
+}
+#: Where dlib's own detector puts a face in an aligned crop: left, top, right, bottom as shares of its side.
+_DLIB_BOX = (0.07, 0.074, 0.941, 0.945)
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,10 @@ class Verdicts:
     bias: Array
     icc: Mapping[str, float]
 
+    def __call__(self, features: NDArray[np.floating]) -> Array:
+        """Return intensities (N, AUs), about [0, 1] and not clipped, of features (N, F)."""
+        return np.asarray(features @ self.weights + self.bias, np.float64)
+
     def save(self, path: Path) -> None:
         """Write it as .npz, coefficients in half precision."""
         scale = np.abs(self.weights).max(axis=0)
@@ -49,9 +61,9 @@ class Verdicts:
         )
 
     @staticmethod
-    def load(path: Path) -> "Verdicts":
-        """Read what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as data:
+    def load(name: str) -> "Verdicts":
+        """Read what :meth:`save` wrote among this package's assets."""
+        with np.load(io.BytesIO(_asset(name)), allow_pickle=False) as data:
             aus = tuple(data["aus"].tolist())
             icc = dict(zip(aus, data["icc"].tolist(), strict=True))
             return Verdicts(
@@ -59,71 +71,114 @@ class Verdicts:
             )
 
 
-class Features:
-    """Maps of EfficientNet-lite0, averaged to a few cells, and over the crop and its mirror image.
+class Landmarks68:
+    """The 68 landmarks of face-api (MIT), in the place and size of a standard face.
 
-    Args:
-        blocks: see :class:`ganimation.networks.efficientnet.EfficientNetFeatures`.
-        cells: along a side.
-
-    Raises:
-        MissingExtraError: the extra ``evaluate`` is not installed.
+    Eye corners and the nose's ridge, which expressions hardly move, give place, turn and size; the two sides of the face
+    are averaged.
     """
 
-    def __init__(self, blocks: tuple[int, ...] = BLOCKS, cells: int = 7) -> None:
-        self._cells = cells
-        self._torch = require("torch", "evaluate")
-        require("efficientnet_lite_pytorch", "evaluate")
-        from ganimation.networks.efficientnet import EfficientNetFeatures
+    _STEADY = (27, 28, 29, 30, 33, 36, 39, 42, 45)
 
-        self._network = EfficientNetFeatures(blocks)
+    def __init__(self) -> None:
+        self._network = _network("landmarks_68.onnx")
 
-    def __call__(self, crops: Pixels) -> NDArray[np.float32]:
-        """Return features (N, F) of crops (N, S, S, 3) RGB uint8."""
-        return np.concatenate([self._some(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)])
+    def points(self, crop: Pixels) -> Array:
+        """Return (68, 2), x and y as shares of the side, of an aligned face (S, S, 3) RGB uint8."""
+        both = [self._network(_resize(image, 112, 3)).reshape(68, 2) for image in (crop, crop[:, ::-1])]
+        return np.asarray((both[0] + _mirrored(both[1], 1.0)) / 2, np.float64)
 
-    def _some(self, crops: Pixels) -> NDArray[np.float32]:
-        torch = self._torch
-        large = np.stack([cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for crop in crops])
-        both = np.ascontiguousarray(np.concatenate([large, large[:, :, ::-1]]).transpose(0, 3, 1, 2))
-        with torch.inference_mode():
-            maps = self._network(torch.from_numpy(both).float() / 127.5 - 1)
-            pooled = [torch.nn.functional.adaptive_avg_pool2d(x, self._cells) for x in maps]
-            means = [(x[: len(crops)] + x[len(crops) :]) / 2 for x in pooled]
-            return np.asarray(torch.cat([x.flatten(1) for x in means], dim=1).numpy(), np.float32)
+    def __call__(self, crops: Pixels) -> Array:
+        """Return features (N, 136) of faces (N, S, S, 3) RGB uint8."""
+        return np.stack([self._in_place(self.points(crop)) for crop in crops]).reshape(len(crops), -1)
+
+    def _in_place(self, points: Array) -> Array:
+        """Turn, scale and shift so that the steady points' centre is the origin and their spread 1."""
+        steady = points[list(self._STEADY)]
+        centred = points - steady.mean(axis=0)
+        level = points[[42, 45]].mean(axis=0) - points[[36, 39]].mean(axis=0)
+        turn = complex(*level).conjugate() / abs(complex(*level))
+        spread = np.linalg.norm(steady - steady.mean(axis=0)) / np.sqrt(len(steady))
+        placed = centred @ np.array([[turn.real, turn.imag], [-turn.imag, turn.real]]) / spread
+        return np.asarray((placed + _mirrored(placed, 0.0)) / 2, np.float64)
 
 
-class PooledFeatures:
-    """The last map of EfficientNet-lite0, averaged over the image: for distances between sets of pictures.
+class EmotionVote:
+    """Three emotion classifiers that never heard of AUs: face-api, facex, fer (all MIT)."""
 
-    Distances on these features are not comparable with published ones, which use Inception's.
+    def __init__(self) -> None:
+        self._networks = {name: _network(f"emotion_{name}.onnx") for name in CLASSIFIERS}
+
+    def __call__(self, crop: Pixels) -> Array:
+        """Return probabilities (3, 7), a row a classifier, columns as ``EMOTIONS``, of a face (S, S, 3) RGB uint8."""
+        rows = []
+        for name, (order, side, channels) in CLASSIFIERS.items():
+            own = self._networks[name](_resize(crop, side, channels, gray=name != "face_api"))[0]
+            rows.append([own[order.index(emotion)] for emotion in EMOTIONS])
+        return np.array(rows, np.float64)
+
+
+class Identity:
+    """dlib's face embedding: distances under .6 are the same person by its authors' threshold.
 
     Raises:
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
 
     def __init__(self) -> None:
-        self._maps = Features((15,), cells=1)
+        dlib = require("dlib", "evaluate")
+        found = find_spec("face_recognition_models")
+        if found is None or not found.submodule_search_locations:
+            message = "face_recognition_models is not installed: pip install 'ganimation[evaluate]' brings it"
+            raise MissingExtraError(message)
+        models = Path(found.submodule_search_locations[0]) / "models"
+        self._rectangle = dlib.rectangle
+        self._points = dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
+        self._network = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))
 
-    def __call__(self, crops: Pixels) -> Array:
-        """Return features (N, 320) of crops (N, S, S, 3) RGB uint8."""
-        return self._maps(crops).astype(np.float64)
+    def __call__(self, crop: Pixels) -> Array:
+        """Return the embedding (128,) of an aligned face (S, S, 3) RGB uint8."""
+        crop = np.ascontiguousarray(crop)
+        points = self._points(crop, self._rectangle(*(round(share * len(crop)) for share in _DLIB_BOX)))
+        return np.array(self._network.compute_face_descriptor(crop, points), np.float64)
 
 
-class AUJudge:
-    """AU intensities from pixels, fitted to human FACS codes; it shares nothing with the annotator but the people.
+def _network(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Return a network among this package's assets, from one face to what it finds, on one thread."""
+    import onnxruntime
 
-    Attributes:
-        aus: codes of the AUs that it measures.
-        icc: by AU, its agreement with the coders on people that it never saw.
-    """
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(_asset(name), settings, providers=["CPUExecutionProvider"])
+    return lambda face: np.asarray(session.run(None, {"faces": face[None]})[0], np.float32)
 
-    def __init__(self) -> None:
-        self._features = Features()
-        with as_file(files("ganimation.evaluation").joinpath("assets/au_judge.npz")) as path:
-            self._fit = Verdicts.load(path)
-        self.aus, self.icc = self._fit.aus, self._fit.icc
 
-    def __call__(self, crops: Pixels) -> Array:
-        """Return intensities (N, 15), about [0, 1] and not clipped, of crops (N, S, S, 3) RGB uint8."""
-        return np.asarray(self._features(crops) @ self._fit.weights + self._fit.bias, np.float64)
+def _asset(name: str) -> bytes:
+    return files("ganimation.evaluation").joinpath(f"assets/{name}").read_bytes()
+
+
+def _resize(crop: Pixels, side: int, channels: int, gray: bool = False) -> NDArray[np.float32]:
+    how = cv2.INTER_AREA if side < len(crop) else cv2.INTER_LINEAR
+    image = cv2.resize(np.ascontiguousarray(crop), (side, side), interpolation=how)
+    if gray:
+        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None], channels, axis=2)
+    return np.asarray(image, np.float32)
+
+
+def _mirrored(points: NDArray[np.floating], width: float) -> Array:
+    """Return the 68 points as the mirror image of a picture of that width has them."""
+    flipped = points[list(_OTHER_SIDE)]
+    return np.stack([width - flipped[:, 0], flipped[:, 1]], axis=1).astype(np.float64)
+
+
+#: Of each of the 68 points its partner on the other side of the face.
+_OTHER_SIDE = (
+    *range(16, -1, -1),  # jaw
+    *range(26, 16, -1),  # brows
+    *range(27, 31),  # nose's ridge
+    *range(35, 30, -1),  # nostrils
+    *(45, 44, 43, 42, 47, 46),  # eyes
+    *(39, 38, 37, 36, 41, 40),
+    *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),  # lips, outer
+    *(64, 63, 62, 61, 60, 67, 66, 65),  # lips, inner
+)

@@ -8,11 +8,18 @@ from numpy.typing import NDArray
 
 from ganimation.errors import require
 from ganimation.evaluation import metrics
-from ganimation.evaluation.trials import LEVELS, Answers, Trial, half_of
+from ganimation.evaluation.judges import CLASSIFIERS, EMOTIONS
+from ganimation.evaluation.trials import LEVELS, Answers, Faces, Trial, half_of, is_full
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
+#: Who reads AUs: the one that made the labels, and two judges fitted to human codes, on pixels and on landmarks.
+READERS = ("annotator", "judge", "geometry")
+#: Measures whose high values are good ones, and are negated where the worst are looked for.
+GOOD = ("expression gain", "zero edit", "PSNR")
+#: What is measured of a mask.
+MASK = ("mean", "spread", "changed")
 #: Resamples of a bootstrap.
 RESAMPLES = 500
 
@@ -59,7 +66,9 @@ def by_au(after: Array, before: Array, asked: Sequence[str], read: Sequence[str]
 
 def leakage(after: Array) -> Array:
     """Return (AUs asked, AUs read), the mean change of what is read between nothing and full strength."""
-    return np.asarray(np.nanmean(after[:, :, -1] - after[:, :, 0], axis=0), np.float64)
+    change = after[:, :, -1] - after[:, :, 0]
+    seen = np.isfinite(change).sum(axis=0)
+    return np.asarray(np.where(seen, np.nansum(change, axis=0) / np.maximum(seen, 1), np.nan), np.float64)
 
 
 def gains(
@@ -108,23 +117,94 @@ def in_place(trials: Sequence[Trial], change: Array, aus: Sequence[str]) -> dict
     return found
 
 
-def truth(trials: Sequence[Trial], pictures: Pixels, crops: Pixels) -> dict[str, float]:
-    """Return PSNR and SSIM of the answers to the true pictures, where they are known; means over trials.
+def truth(
+    trials: Sequence[Trial], pictures: Pixels, crops: Pixels, distance: Callable[[Pixels, Pixels], float]
+) -> dict[str, Any]:
+    """Return how far answers are from the true pictures, where they are known: PSNR, SSIM and a perceptual distance.
 
     Args:
         trials: all.
         pictures: the answers.
         crops: the photos, among them the true pictures.
+        distance: of two pictures, see :meth:`ganimation.evaluation.features.Features.distance`.
+
+    Returns:
+        ``pairs``, their number, and of each distance its mean and 95 % interval; empty where no pair is known.
     """
     ssim = require("skimage.metrics", "evaluate").structural_similarity
     pairs = [(picture, crops[t.truth]) for picture, t in zip(pictures, trials, strict=True) if t.kind == "true"]
     if not pairs:
         return {}
-    return {
-        "pairs": len(pairs),
-        "PSNR": float(np.mean([metrics.psnr(*pair) for pair in pairs])),
-        "SSIM": float(np.mean([ssim(*pair, channel_axis=2) for pair in pairs])),
+    found = {
+        "PSNR": [min(99.0, metrics.psnr(*pair)) for pair in pairs],
+        "SSIM": [float(ssim(*pair, channel_axis=2)) for pair in pairs],
+        "perceptual": [distance(*pair) for pair in pairs],
     }
+    return {"pairs": len(pairs)} | {name: _with_interval(np.array(values)) for name, values in found.items()}
+
+
+def votes(trials: Sequence[Trial], emotions: Array) -> dict[str, Any]:
+    """Return how often the emotion that was asked is the one that is recognised.
+
+    Args:
+        trials: all.
+        emotions: (trials, 3, 7), see :class:`ganimation.evaluation.judges.EmotionVote`.
+
+    Returns:
+        ``vote`` (the mean of the three classifiers' probabilities), its interval, each classifier, and ``by emotion``
+        the vote for each; empty where no emotion was asked.
+    """
+    rows = [number for number, trial in enumerate(trials) if trial.kind == "emotion"]
+    if not rows:
+        return {}
+    asked = np.array([EMOTIONS.index(trials[number].name) for number in rows])
+    opinions = {"vote": emotions[rows].mean(axis=1)}
+    opinions |= {name: emotions[rows, number] for number, name in enumerate(CLASSIFIERS)}
+    right = {name: (values.argmax(axis=1) == asked).astype(np.float64) for name, values in opinions.items()}
+    found: dict[str, Any] = {"vote": _with_interval(right["vote"])}
+    found |= {name: float(right[name].mean()) for name in CLASSIFIERS}
+    found["by emotion"] = {
+        EMOTIONS[number]: float(right["vote"][asked == number].mean()) for number in sorted(set(asked.tolist()))
+    }
+    return found
+
+
+def badness(
+    trials: Sequence[Trial], answers: Answers, faces: Faces, aus: Sequence[str], seen: Mapping[str, Sequence[str]]
+) -> dict[str, Array]:
+    """Return how bad each answer is by each measure, (trials,): the higher the worse, NaN where it does not apply.
+
+    Args:
+        trials: all.
+        answers: of a subject.
+        faces: of the exam.
+        aus: codes that were asked.
+        seen: by reader, codes that it reads.
+    """
+    place = np.array([trial.face for trial in trials])
+    asked = np.abs(np.stack([trial.target for trial in trials]) - faces.shown[place])
+    much = asked.max(axis=1) > 0.4
+    found = {
+        f"expression gain ({reader})": np.where(
+            much, -gains(trials, answers.read[reader], faces.read[reader], faces.shown, aus, seen[reader]), np.nan
+        )
+        for reader in READERS
+    }
+    found["identity distance"] = answers.identity
+    full = np.array([is_full(trial) for trial in trials])
+    known = [seen["annotator"].index(code) for code in aus]
+    moved = np.abs(answers.read["annotator"] - faces.read["annotator"][place])[:, known]
+    found["other AUs that move"] = np.where(full, np.where(asked > 0.01, 0.0, moved).max(axis=1), np.nan)
+    half = np.array([half_of(aus[trial.au]) if trial.kind == "single" else None for trial in trials])
+    wrong = np.array([np.nan if own is None else row[1 - own] for own, row in zip(half, answers.change, strict=True)])
+    found["change in the wrong half"] = np.where(full, wrong, np.nan)
+    found["zero edit"] = np.where([trial.kind == "zero" for trial in trials], -answers.psnr, np.nan)
+    known_true = [
+        metrics.psnr(picture, faces.crops[trial.truth]) if trial.kind == "true" else np.nan
+        for picture, trial in zip(answers.pictures, trials, strict=True)
+    ]
+    found["PSNR to the true picture"] = -np.minimum(known_true, 99.0)
+    return found
 
 
 def frechet(first: Array, second: Array) -> float:
@@ -160,57 +240,92 @@ def interval(values: Array, statistic: Callable[[Array], float], seed: int = 0) 
 
 
 def report(
-    trials: Sequence[Trial],
-    answers: Answers,
-    before: Mapping[str, Array],
-    shown: Array,
-    aus: Sequence[str],
-    seen: Mapping[str, Sequence[str]],
+    trials: Sequence[Trial], answers: Answers, faces: Faces, aus: Sequence[str], seen: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """Return all measures of a subject as plain JSON values.
+    """Return all measures of a subject, but for distances that need a network, as plain JSON values.
 
     Args:
         trials: all.
         answers: of the subject.
-        before: by reader, (faces, AUs read), of the photos.
-        shown: (faces, AUs), what the subject was told that they show.
+        faces: of the exam.
         aus: codes that were asked.
         seen: by reader, codes that it reads.
     """
-    found: dict[str, Any] = {"readers": {}}
-    faces = list(dict.fromkeys(trial.face for trial in trials if trial.kind == "single"))
-    for reader, read in (("annotator", answers.annotator), ("judge", answers.judge)):
-        after = singles(trials, read, len(aus))
-        photos = before[reader]
-        rows = by_au(after, photos[faces], aus, seen[reader])
+    kinds = np.array([trial.kind for trial in trials])
+    full = [is_full(trial) for trial in trials]
+    moved = ~np.isin(kinds, ("zero", "single"))
+    return {
+        "readers": {
+            reader: _of_reader(trials, answers.read[reader], faces.read[reader], faces.shown, aus, seen[reader])
+            for reader in READERS
+        },
+        "emotions": votes(trials, answers.emotions),
+        "identity": {
+            "single AUs": _with_interval(answers.identity[full]),
+            "emotions": _with_interval(answers.identity[kinds == "emotion"]),
+        },
+        "zero edit PSNR": _with_interval(answers.psnr[kinds == "zero"]),
+        "change in place": in_place(trials, answers.change, aus),
+        "mask": dict(zip(MASK, map(_mean, answers.mask[moved].T), strict=True)),
+        "mask of single AUs": {
+            code: dict(zip(MASK, map(_mean, answers.mask[rows].T), strict=True))
+            for index, code in enumerate(aus)
+            if any(rows := [is_full(trial) and trial.au == index for trial in trials])
+        },
+        "faces lost": int(np.isnan(answers.read["annotator"]).any(axis=1).sum()),
+    }
 
-        def mean_pcc(some: Array, photos: Array = photos[faces], codes: Sequence[str] = seen[reader]) -> float:
-            return float(np.mean([row["pcc"] for row in by_au(some, photos[: len(some)], aus, codes)]))
 
-        gain = gains(trials, read, photos, shown, aus, seen[reader])
-        found["readers"][reader] = {
-            "singles": rows,
-            "pcc": float(np.mean([row["pcc"] for row in rows])),
-            "pcc interval": interval(after, mean_pcc),
-            "aus at .7": sum(row["pcc"] >= 0.7 for row in rows),
-            "rise": float(np.mean([row["rise"] for row in rows])),
-            "leakage": leakage(after).tolist(),
-            "gain": {
-                kind: {
-                    "mean": _mean(gain[chosen := [t.kind == kind for t in trials]]),
-                    "interval": interval(gain[chosen], _mean),
-                }
-                for kind in dict.fromkeys(trial.kind for trial in trials)
-                if kind != "zero" and any(trial.kind == kind for trial in trials)
-            },
-        }
-    zero = [trial.kind == "zero" for trial in trials]
-    moved = [trial.kind not in ("zero", "single") for trial in trials]
-    found["zero edit PSNR"] = _mean(answers.psnr[zero])
-    found["change in place"] = in_place(trials, answers.change, aus)
-    found["mask"] = dict(zip(("mean", "spread", "changed"), map(_mean, answers.mask[moved].T), strict=True))
-    found["faces lost"] = int(np.isnan(answers.annotator).any(axis=1).sum())
+def comparison(
+    trials: Sequence[Trial], first: Answers, second: Answers, aus: Sequence[str], seen: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Return by reader how much higher the first subject's mean PCC of single AUs is, over resamples of the faces.
+
+    Args:
+        trials: all, the same for both.
+        first: answers.
+        second: answers.
+        aus: codes that were asked.
+        seen: by reader, codes that it reads.
+    """
+    found = {}
+    for reader in READERS:
+        both = np.stack([singles(trials, answers.read[reader], len(aus)) for answers in (first, second)], axis=1)
+
+        def lead(some: Array, codes: Sequence[str] = seen[reader]) -> float:
+            means = [np.mean([row["pcc"] for row in by_au(x, x[:, 0, 0], aus, codes)]) for x in np.moveaxis(some, 1, 0)]
+            return float(means[0] - means[1])
+
+        found[reader] = {"mean": lead(both), "interval": interval(both, lead)}
     return found
+
+
+def _of_reader(
+    trials: Sequence[Trial], read: Array, photos: Array, shown: Array, asked: Sequence[str], seen: Sequence[str]
+) -> dict[str, Any]:
+    """Return what one reader of AUs makes of a subject."""
+    faces = list(dict.fromkeys(trial.face for trial in trials if trial.kind == "single"))
+    after = singles(trials, read, len(asked))
+    rows = by_au(after, photos[faces], asked, seen)
+
+    def mean_pcc(some: Array) -> float:
+        return float(np.mean([row["pcc"] for row in by_au(some, photos[faces][: len(some)], asked, seen)]))
+
+    gain = gains(trials, read, photos, shown, asked, seen)
+    kinds = np.array([trial.kind for trial in trials])
+    return {
+        "singles": rows,
+        "pcc": float(np.mean([row["pcc"] for row in rows])),
+        "pcc interval": interval(after, mean_pcc),
+        "aus at .7": sum(row["pcc"] >= 0.7 for row in rows),
+        "rise": float(np.mean([row["rise"] for row in rows])),
+        "leakage": leakage(after).tolist(),
+        "gain": {kind: _with_interval(gain[kinds == kind]) for kind in dict.fromkeys(kinds.tolist()) if kind != "zero"},
+    }
+
+
+def _with_interval(values: Array) -> dict[str, Any]:
+    return {"mean": _mean(values), "interval": interval(values, _mean)}
 
 
 def _mean(values: Array) -> float:

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganimation.evaluation.measures import gains
+from ganimation.evaluation.judges import CLASSIFIERS
+from ganimation.evaluation.measures import GOOD, MASK, READERS, badness
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,18 +29,23 @@ def page(exam: "Exam") -> str:
     about, results = exam.about, exam.results
     names = list(results)
     models = ", ".join(about["models"])
+    again = "".join(f" --compare OTHER{number or ''}" for number in range(len(about["models"]) - 1))
     parts = [
         f"<h1>Exam of {html.escape(models)}</h1>",
         f"<p>{about['faces']} faces of the data set {html.escape(about['dataset'])} ({html.escape(about['split'])}), "
         f"{about['trials']} trials for each, the single AUs of the {about['neutral']} most neutral. Two references: "
         "<b>copy</b> does nothing, <b>warp</b> moves landmarks and paints nothing. "
-        f"The <b>annotator</b> ({html.escape(about['annotator'])}) made the labels that models learn from; the "
-        "<b>judge</b> was fitted to human FACS codes and sees pixels alone. Its agreement with the coders (ICC) on "
-        "people it never saw stands beside each AU.</p>",
+        f"The <b>annotator</b> ({html.escape(about['annotator'])}) made the labels that models learn from. Two judges "
+        "were fitted to human FACS codes: the <b>judge</b> sees pixels alone, <b>geometry</b> 68 landmarks. Their "
+        "agreement with the coders (ICC) on people they never saw stands beside each AU. Ranges are 95 % bootstrap "
+        "intervals over faces or trials.</p>",
         "<h2>At a glance</h2>",
         _overview(names, results),
+        _comparison(exam.comparison),
         "<h2>Single AUs</h2>",
         _singles(names, results, about),
+        "<h2>Emotions</h2>",
+        _emotions(names, results),
         "<h2>What else moves</h2>",
         *(_leakage(name, results[name], about) for name in about["models"]),
         "<h2>Pictures</h2>",
@@ -47,8 +53,8 @@ def page(exam: "Exam") -> str:
         "<h2>The worst</h2>",
         *(_worst(name, exam) for name in about["models"]),
         "<h2>To do it again</h2>",
-        f"<pre>ganimation evaluate MODEL DATASET --split {html.escape(about['split'])} --faces {about['asked for']} "
-        f"--neutral {about['neutral']} --seed {about['seed']} -o REPORT</pre>",
+        f"<pre>ganimation evaluate MODEL DATASET{again} --split {html.escape(about['split'])} "
+        f"--faces {about['asked for']} --neutral {about['neutral']} --seed {about['seed']} -o REPORT</pre>",
         f"<p>ganimation {html.escape(about['ganimation'])}. All numbers: results.json.</p>",
     ]
     style = files("ganimation.evaluation").joinpath("assets/report.css").read_text(encoding="utf-8")
@@ -58,28 +64,29 @@ def page(exam: "Exam") -> str:
 
 
 def _overview(names: Sequence[str], results: Mapping[str, Any]) -> str:
-    def of_reader(reader: str, key: str) -> Callable[[Mapping[str, Any]], Any]:
-        return lambda found: found["readers"][reader][key]
-
-    def gain(reader: str, kind: str) -> Callable[[Mapping[str, Any]], Any]:
-        return lambda found: found["readers"][reader]["gain"].get(kind)
-
-    def interval(reader: str) -> Callable[[Mapping[str, Any]], str]:
-        return lambda found: "{:.2f} to {:.2f}".format(*found["readers"][reader]["pcc interval"])
-
     rows: list[tuple[str, Callable[[Mapping[str, Any]], Any]]] = []
-    for reader in ("annotator", "judge"):
+    for reader in READERS:
+
+        def of(key: str, reader: str = reader) -> Callable[[Mapping[str, Any]], Any]:
+            return lambda found: found["readers"][reader][key]
+
+        def pcc(found: Mapping[str, Any], reader: str = reader) -> Any:
+            own = found["readers"][reader]
+            return {"mean": own["pcc"], "interval": own["pcc interval"]}
+
+        def gain(kind: str, reader: str = reader) -> Callable[[Mapping[str, Any]], Any]:
+            return lambda found: found["readers"][reader]["gain"].get(kind)
+
         rows += [
-            (f"PCC of read on asked, single AUs, mean ({reader})", of_reader(reader, "pcc")),
-            ("... 95 % interval over faces", interval(reader)),
-            ("... AUs at .7 and more", of_reader(reader, "aus at .7")),
-            (f"rise of the asked AU at full strength ({reader})", of_reader(reader, "rise")),
-        ]
-        rows += [
-            (f"expression gain, {kind} ({reader})", gain(reader, kind))
-            for kind in ("pair", "random", "emotion", "true")
+            (f"PCC of read on asked, single AUs, mean ({reader})", pcc),
+            ("... AUs at .7 and more", of("aus at .7")),
+            (f"rise of the asked AU at full strength ({reader})", of("rise")),
+            *((f"expression gain, {kind} ({reader})", gain(kind)) for kind in ("pair", "random", "emotion", "true")),
         ]
     rows += [
+        ("asked emotion recognised, vote of three classifiers", lambda found: found["emotions"].get("vote")),
+        ("distance of dlib's identity, single AUs (the same person: below .6)", lambda f: f["identity"]["single AUs"]),
+        ("distance of dlib's identity, emotions", lambda found: found["identity"]["emotions"]),
         ("zero edit, PSNR in dB", lambda found: found["zero edit PSNR"]),
         ("change of upper-face AUs in the upper face", lambda found: found["change in place"]["upper"]),
         ("change of lower-face AUs in the lower face", lambda found: found["change in place"]["lower"]),
@@ -87,6 +94,7 @@ def _overview(names: Sequence[str], results: Mapping[str, Any]) -> str:
         ("share of pixels that edits change", lambda found: found["mask"]["changed"]),
         ("to the true picture: PSNR in dB", lambda found: found["truth"].get("PSNR")),
         ("to the true picture: SSIM", lambda found: found["truth"].get("SSIM")),
+        ("to the true picture: perceptual distance (EfficientNet-lite0)", lambda f: f["truth"].get("perceptual")),
         ("Fréchet distance to the photos (EfficientNet-lite0)", lambda found: found["realism"]["frechet"]),
         ("kernel distance to the photos (EfficientNet-lite0)", lambda found: found["realism"]["kernel"]),
     ]
@@ -94,47 +102,80 @@ def _overview(names: Sequence[str], results: Mapping[str, Any]) -> str:
     return _table(["", *names], [row for row in body if any(cell != "-" for cell in row[1:])])
 
 
+def _comparison(comparison: Mapping[str, Any]) -> str:
+    """Return by how much the first model is better than each other one, on the same faces."""
+    if not comparison:
+        return ""
+    head = ["PCC of single AUs: the first model less ...", *READERS]
+    body = [[name, *(_number(found[reader]) for reader in READERS)] for name, found in comparison.items()]
+    return _table(head, body) + "<p>A range without 0 is a difference that other faces would show as well.</p>"
+
+
 def _singles(names: Sequence[str], results: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     keys = ("pcc", "slope", "monotonicity", "rise")
     parts = []
     for name in about["models"]:
-        found = {
-            reader: {row["au"]: row for row in results[name]["readers"][reader]["singles"]}
-            for reader in ("annotator", "judge")
-        }
+        found = {reader: {row["au"]: row for row in results[name]["readers"][reader]["singles"]} for reader in READERS}
         body = []
         for code in about["aus"]:
-            cells = [_number(found[reader].get(code, {}).get(key)) for reader in ("annotator", "judge") for key in keys]
-            body.append([code, *cells, _number(about["judge"]["icc"].get(code))])
-        head = ["", *(f"{reader} {key}" for reader in ("annotator", "judge") for key in keys), "ICC of the judge"]
+            cells = [code]
+            for reader in READERS:
+                cells += [_number(found[reader].get(code, {}).get(key)) for key in keys]
+                cells += [_number(about["icc"][reader].get(code))] if reader in about["icc"] else []
+            mask = results[name]["mask of single AUs"].get(code, {})
+            body.append([*cells, *(_number(mask.get(key)) for key in MASK)])
+        head = [""]
+        for reader in READERS:
+            head += [f"{reader} {key}" for key in keys] + ([f"ICC of {reader}"] if reader in about["icc"] else [])
+        head += ["mask A, mean", "mask A, spread", "pixels changed"]
         parts.append(f"<h3>{html.escape(name)}</h3>{_table(head, body)}")
-    return _bars(names, results, about) + "".join(parts)
+    return _bars(names, results) + "".join(parts)
 
 
-def _bars(names: Sequence[str], results: Mapping[str, Any], about: Mapping[str, Any]) -> str:
-    figure = _figure(11, 3.2)
-    for number, reader in enumerate(("annotator", "judge")):
-        place = figure.add_subplot(1, 2, number + 1)
+def _bars(names: Sequence[str], results: Mapping[str, Any]) -> str:
+    figure = _figure(13, 3.2)
+    for number, reader in enumerate(READERS):
+        place = figure.add_subplot(1, 3, number + 1)
         for index, name in enumerate(names):
             rows = results[name]["readers"][reader]["singles"]
             at = np.arange(len(rows)) + (index - len(names) / 2) * 0.8 / len(names)
             place.bar(at, [row["pcc"] for row in rows], 0.8 / len(names), align="edge", label=name)
-        place.set_xticks(np.arange(len(rows)), [row["au"][2:] for row in rows])
+        place.set_xticks(np.arange(len(rows)), [row["au"][2:] for row in rows], fontsize=7)
         place.set_title(f"PCC of read on asked, by AU ({reader})", fontsize=9)
         place.axhline(0.7, color="grey", linewidth=0.5)
         place.legend(fontsize=7)
     return _image(figure, "Single AUs asked at 0, .5 and 1 of neutral faces. The grey line is .7.")
 
 
+def _emotions(names: Sequence[str], results: Mapping[str, Any]) -> str:
+    """Return how often each emotion that was asked is recognised, and by whom."""
+    found = {name: results[name]["emotions"] for name in names if results[name]["emotions"]}
+    if not found:
+        return "<p>The model's AUs make no emotion.</p>"
+    asked = list(next(iter(found.values()))["by emotion"])
+    head = ["share recognised", "vote", *CLASSIFIERS, *(f"vote, {emotion}" for emotion in asked)]
+    body = [
+        [
+            name,
+            _number(own["vote"]),
+            *(_number(own[classifier]) for classifier in CLASSIFIERS),
+            *(_number(own["by emotion"][emotion]) for emotion in asked),
+        ]
+        for name, own in found.items()
+    ]
+    return _table(head, body)
+
+
 def _leakage(name: str, found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
-    figure = _figure(11, 4.6)
-    for number, (reader, codes) in enumerate((("annotator", about["aus"]), ("judge", about["judge"]["aus"]))):
-        place = figure.add_subplot(1, 2, number + 1)
+    figure = _figure(14, 4.6)
+    for number, reader in enumerate(READERS):
+        codes = about["readers"][reader]
+        place = figure.add_subplot(1, 3, number + 1)
         matrix = np.array(found["readers"][reader]["leakage"])
         shown = place.imshow(matrix, cmap="RdBu_r", vmin=-0.6, vmax=0.6)
         place.set_xticks(range(len(codes)), [code[2:] for code in codes], fontsize=7)
         place.set_yticks(range(len(about["aus"])), [code[2:] for code in about["aus"]], fontsize=7)
-        place.set_xlabel(f"read by the {reader}", fontsize=8)
+        place.set_xlabel(f"read ({reader})", fontsize=8)
         place.set_ylabel("asked", fontsize=8)
         figure.colorbar(shown, shrink=0.8)
     return _image(figure, f"{name}: change of each AU that is read when one is asked from 0 to 1.")
@@ -145,7 +186,9 @@ def _pictures(name: str, exam: "Exam") -> str:
     full = [number for number, trial in enumerate(exam.trials) if trial.kind == "single" and trial.level == 1]
     faces = list(dict.fromkeys(exam.trials[number].face for number in full))[:4]
     rows = [
-        np.hstack([exam.crops[face], *(exam.answers[name].pictures[n] for n in full if exam.trials[n].face == face)])
+        np.hstack(
+            [exam.faces.crops[face], *(exam.answers[name].pictures[n] for n in full if exam.trials[n].face == face)]
+        )
         for face in faces
     ]
     order = " ".join(code[2:] for code in exam.about["aus"])
@@ -153,16 +196,17 @@ def _pictures(name: str, exam: "Exam") -> str:
 
 
 def _worst(name: str, exam: "Exam") -> str:
-    """Return the trials of the least expression gain, by the annotator."""
-    about, answers = exam.about, exam.answers[name]
-    gain = gains(exam.trials, answers.annotator, exam.before, exam.before, about["aus"], about["aus"])
-    asked = [float(np.abs(trial.target - exam.before[trial.face]).max()) for trial in exam.trials]
-    order = [int(n) for n in np.argsort(gain) if asked[int(n)] > 0.4 and not math.isnan(gain[n])][:WORST]
-    if not order:
-        return ""
-    pairs = [np.vstack([exam.crops[exam.trials[n].face], answers.pictures[n]]) for n in order]
-    told = "; ".join(f"{exam.trials[n].name}: {gain[n]:.2f}" for n in order)
-    return _picture(np.hstack(pairs), f"{name}: photo above, answer below, least expression gain first. {told}")
+    """Return a sheet for each measure: the answers that it finds worst."""
+    about, answers, parts = exam.about, exam.answers[name], []
+    for measure, values in badness(exam.trials, answers, exam.faces, about["aus"], about["readers"]).items():
+        order = [int(n) for n in np.argsort(-values, kind="stable") if np.isfinite(values[n])][:WORST]
+        if not order:
+            continue
+        pairs = [np.vstack([exam.faces.crops[exam.trials[n].face], answers.pictures[n]]) for n in order]
+        good = measure.startswith(GOOD)
+        told = "; ".join(f"{exam.trials[n].name}: {_number(-values[n] if good else values[n])}" for n in order)
+        parts.append(_picture(np.hstack(pairs), f"{name}: photo above, answer below, worst {measure} first. {told}"))
+    return "".join(parts)
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:

@@ -1,6 +1,6 @@
 """What is asked of whom, and what is seen in the answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.action_units import ACTION_UNITS, EMOTIONS
-from ganimation.evaluation.judges import AUJudge, PooledFeatures
+from ganimation.evaluation.panel import Look, Panel
 from ganimation.evaluation.subjects import Edited, Subject
-from ganimation.faces.crop import CropTemplate
-from ganimation.faces.reader import FaceReader
 
 LEVELS = (0.0, 0.5, 1.0)
 #: Where the upper face ends in the crop template, as a share of its side: between the eyes and the mouth.
@@ -93,81 +91,107 @@ def _mates(sessions: NDArray[np.int64] | None, face: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Answers:
-    """What was seen in a subject's answers, a row a trial; NaN where nothing could be seen.
+    """What was seen in a subject's answers, a row a trial; NaN where nothing was or could be seen.
 
     Attributes:
-        annotator: (T, AUs) read by the annotator that made the labels.
-        judge: (T, 15) read by the judge.
+        read: by reader, (T, AUs read).
+        emotions: (T, 3, 7), probabilities by classifier; of emotions that were asked.
+        identity: (T,), dlib's distance to the photo; of full-strength single AUs and emotions.
         change: (T, 2), mean absolute change of the upper and of the lower face, in grey levels of 255.
         psnr: (T,), of the answer against the photo, in dB, at most 99.
         mask: (T, 3), mean and spread of A, and the share of pixels that change by more than 8 grey levels.
-        pictures: the answers themselves, (T, S, S, 3), if they were kept.
+        pooled: (T, 320), features for distances between sets.
+        pictures: the answers themselves, (T, S, S, 3).
     """
 
-    annotator: Array
-    judge: Array
+    read: Mapping[str, Array]
+    emotions: Array
+    identity: Array
     change: Array
     psnr: Array
     mask: Array
+    pooled: Array
     pictures: Pixels
 
 
-class Readers:
-    """Those who look at faces.
+@dataclass(frozen=True)
+class Faces:
+    """The faces of an exam, and what is seen in them before anything is edited.
 
-    Args:
-        template: of the crops.
-        jobs: threads.
+    Attributes:
+        crops: (N, S, S, 3) RGB uint8.
+        sessions: (N,), equal where the photos are of one person in one session, -1 where that is not known.
+        names: of the photos.
+        shown: (N, AUs), what they show, which subjects are told; in the data set's order.
+        looks: (N,), of the panel.
+        read: by reader, (N, AUs read).
+        cells: (N, F), features that the judge reads.
+        pooled: (N, 320), features for distances between sets.
     """
 
-    def __init__(self, template: CropTemplate, jobs: int) -> None:
-        self.jobs = jobs
-        self._template = template
-        self._reader = FaceReader(threads=1)
-        self.judge = AUJudge()
-        self.features = PooledFeatures()
-        self.aus = self._reader.aus
-
-    def annotate(self, crop: Pixels) -> Array:
-        """Return what the annotator reads in a face, (AUs,); NaN if it sees none."""
-        return np.asarray(self._reader.measure_crops(crop[None], self._template)[0], np.float64)
-
-    def points(self, crop: Pixels) -> Array:
-        """Return the landmarks of a face, (478, 2), as shares of the crop's side."""
-        return self._reader.points_of_crop(crop, self._template) / len(crop)
+    crops: Pixels
+    sessions: NDArray[np.int64]
+    names: list[str]
+    shown: Array
+    looks: list[Look]
+    read: Mapping[str, Array]
+    cells: NDArray[np.float32]
+    pooled: Array
 
 
 def sit(
     subject: Subject,
     trials: Sequence[Trial],
-    crops: Pixels,
-    shown: Array,
-    readers: Readers,
+    faces: Faces,
+    panel: Panel,
+    jobs: int = 1,
     count: Callable[[], None] = lambda: None,
 ) -> Answers:
     """Let a subject answer all trials and look at the answers.
 
+    An answer that is the photo itself is not looked at again: what is seen in it is known.
+
     Args:
         subject: who answers.
         trials: what is asked.
-        crops: the faces, (faces, S, S, 3) RGB uint8.
-        shown: (faces, AUs), what they show.
-        readers: who look.
+        faces: of whom.
+        panel: who look.
+        jobs: threads.
         count: called after each trial.
     """
 
-    def one(trial: Trial) -> tuple[Edited, Array]:
-        edited = subject(crops[trial.face], shown[trial.face], trial.target)
-        return edited, readers.annotate(edited.image)
+    def one(trial: Trial) -> tuple[Edited, Look]:
+        crop = faces.crops[trial.face]
+        edited = subject(crop, faces.shown[trial.face], trial.target)
+        if np.array_equal(edited.image, crop):
+            return edited, faces.looks[trial.face]
+        return edited, panel.look(edited.image, trial.kind == "emotion", is_full(trial) or trial.kind == "emotion")
 
-    pictures, rows = np.empty((len(trials), *crops.shape[1:]), np.uint8), []
-    with ThreadPoolExecutor(readers.jobs) as pool:
-        for number, (edited, read) in enumerate(pool.map(one, trials)):
+    pictures = np.empty((len(trials), *faces.crops.shape[1:]), np.uint8)
+    cells = faces.cells[[trial.face for trial in trials]]
+    pooled = faces.pooled[[trial.face for trial in trials]]
+    looks, differences = [], []
+    with ThreadPoolExecutor(jobs) as pool:
+        for number, (edited, look) in enumerate(pool.map(one, trials)):
+            crop = faces.crops[trials[number].face]
             pictures[number] = edited.image
-            rows.append((read, *_differences(edited, crops[trials[number].face])))
+            if not np.array_equal(edited.image, crop):
+                seen = panel.features(edited.image[None])
+                cells[number], pooled[number] = seen.cells[0], seen.pooled[0]
+            looks.append(look)
+            differences.append(_differences(edited, crop))
             count()
-    columns = [np.array(column, np.float64) for column in zip(*rows, strict=True)]
-    return Answers(columns[0], readers.judge(pictures), columns[1], columns[2], columns[3], pictures)
+    change, psnr, mask = (np.array(column, np.float64) for column in zip(*differences, strict=True))
+    before = np.stack([faces.looks[trial.face].identity for trial in trials])
+    identity = np.linalg.norm(np.stack([look.identity for look in looks]) - before, axis=1)
+    identity[[not (is_full(trial) or trial.kind == "emotion") for trial in trials]] = np.nan
+    emotions = np.stack([look.emotions for look in looks])
+    return Answers(panel.read(looks, cells), emotions, identity, change, psnr, mask, pooled, pictures)
+
+
+def is_full(trial: Trial) -> bool:
+    """Return whether a single AU is asked at full strength."""
+    return trial.kind == "single" and trial.level == LEVELS[-1]
 
 
 def _differences(edited: Edited, crop: Pixels) -> tuple[Array, float, Array]:
