@@ -1,7 +1,7 @@
 """Write the generated people of the package openpeople (MIT) as a folder of photos, for the exam.
 
-Writes into FOLDER the sixteen expressions of each person's sheet, their studio portrait and selfie, and LABELS.csv, which says
-that the sixteen are one session; then
+Writes into FOLDER the sixteen expressions of each person's sheet, their studio portrait and selfie, and LABELS.csv,
+which says that the sixteen are one session:
 
     python -m tools.openpeople_photos FOLDER
     ganimation prepare FOLDER -o DATASET --labels FOLDER/LABELS.csv
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import cv2
 import openpeople
+
+from ganimation.media.images import read_image, write_image
 
 #: Expressions along a side of a sheet.
 GRID = 4
@@ -26,7 +28,7 @@ def main() -> None:
     for assets in sorted((Path(openpeople.__file__).parent / "data" / "curated").glob("P*/assets")):
         person = assets.parent.name
         (folder / person).mkdir(parents=True, exist_ok=True)
-        sheet = cv2.imread(str(assets / "emotions_sheet.jpg"))
+        sheet = read_image(assets / "emotions_sheet.jpg").pixels
         height, width = sheet.shape[0] // GRID, sheet.shape[1] // GRID
         pictures = {
             f"{row}{column}": sheet[row * height : (row + 1) * height, column * width : (column + 1) * width]
@@ -34,9 +36,10 @@ def main() -> None:
             for column in range(GRID)
         }
         for name in ("studio_portrait", "amateur_selfie"):
-            pictures[name] = cv2.resize(cv2.imread(str(assets / f"{name}.jpg")), None, fx=0.5, fy=0.5, interpolation=3)
+            large = read_image(assets / f"{name}.jpg").pixels
+            pictures[name] = cv2.resize(large, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         for name, picture in pictures.items():
-            cv2.imwrite(str(folder / person / f"{name}.png"), picture)
+            write_image(folder / person / f"{name}.png", picture)
             rows.append(f"{person}/{name}.png,{person},{person if len(name) == 2 else ''},train")
     (folder / "LABELS.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 

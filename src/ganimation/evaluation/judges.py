@@ -74,8 +74,8 @@ class Verdicts:
 class Landmarks68:
     """The 68 landmarks of face-api (MIT), in the place and size of a standard face.
 
-    Eye corners and the nose's ridge, which expressions hardly move, give place, turn and size; the two sides of the face
-    are averaged.
+    Eye corners and the nose's ridge, which expressions hardly move, give place, turn and size; the two sides of the
+    face are averaged.
     """
 
     _STEADY = (27, 28, 29, 30, 33, 36, 39, 42, 45)
