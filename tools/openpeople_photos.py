@@ -11,9 +11,10 @@ import argparse
 from pathlib import Path
 
 import cv2
+import numpy as np
 import openpeople
 
-from ganimation.media.images import read_image, write_image
+from ganimation.media.images import Photo, read_image, write_image
 
 #: Expressions along a side of a sheet.
 GRID = 4
@@ -37,9 +38,10 @@ def main() -> None:
         }
         for name in ("studio_portrait", "amateur_selfie"):
             large = read_image(assets / f"{name}.jpg").pixels
-            pictures[name] = cv2.resize(large, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            small = cv2.resize(large, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            pictures[name] = np.asarray(small, np.uint8)
         for name, picture in pictures.items():
-            write_image(folder / person / f"{name}.png", picture)
+            write_image(Photo(picture), folder / person / f"{name}.png")
             rows.append(f"{person}/{name}.png,{person},{person if len(name) == 2 else ''},train")
     (folder / "LABELS.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 

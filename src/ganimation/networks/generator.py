@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 
 Upsample = Literal["transposed", "resize"]
+ColorHead = Literal["paint", "warp"]
+#: How far the source's pixels can be moved, as a share of half the image's side.
+REACH = 0.25
 
 
 class InstanceNorm(nn.InstanceNorm2d):
@@ -68,9 +71,19 @@ class Generator(nn.Module):
         blocks: residual blocks. The paper's network: 6.
         upsample: ``transposed`` convolutions as in the paper's network, or nearest ``resize`` and 3x3 convolution,
             which cannot draw checkerboards (Odena et al. 2016).
+        color_head: C is a ``paint``, as in the paper, or the source moved by a smooth flow that the network draws, with
+            paint where there is nothing to move (``warp``): muscles move skin, and moved pixels stay sharp. Beyond the
+            paper; C and A mean the same.
     """
 
-    def __init__(self, num_aus: int, width: int = 64, blocks: int = 6, upsample: Upsample = "transposed") -> None:
+    def __init__(
+        self,
+        num_aus: int,
+        width: int = 64,
+        blocks: int = 6,
+        upsample: Upsample = "transposed",
+        color_head: ColorHead = "paint",
+    ) -> None:
         super().__init__()
         self.num_aus = num_aus
         layers: list[nn.Module] = [
@@ -89,6 +102,12 @@ class Generator(nn.Module):
         self.body = nn.Sequential(*layers)
         self.color = nn.Conv2d(width, 3, 7, padding=3, bias=False)
         self.attention = nn.Conv2d(width, 1, 7, padding=3, bias=False)
+        self._deepest = len(layers) - 2 * len(_up(4, 4, upsample))
+        if color_head == "warp":
+            self.flow: nn.Conv2d | None = nn.Conv2d(4 * width, 2, 3, padding=1)
+            self.brush: nn.Conv2d | None = nn.Conv2d(width, 1, 7, padding=3)
+        else:
+            self.flow = self.brush = None
 
     def forward(self, source: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Return C and A.
@@ -102,8 +121,29 @@ class Generator(nn.Module):
             color (N, 3, H, W) in [-1, 1] and attention (N, 1, H, W) in [0, 1]; A = 1 keeps the source.
         """
         maps = condition.to(source.dtype)[:, :, None, None].expand(-1, -1, source.shape[2], source.shape[3])
-        x = self.body(torch.cat([source, maps], dim=1))
-        return torch.tanh(self.color(x)), torch.sigmoid(self.attention(x))
+        deepest = self.body[: self._deepest](torch.cat([source, maps], dim=1))
+        x = self.body[self._deepest :](deepest)
+        color, attention = torch.tanh(self.color(x)), torch.sigmoid(self.attention(x))
+        if self.flow is not None and self.brush is not None:
+            flow = REACH * torch.tanh(nn.functional.interpolate(self.flow(deepest), scale_factor=4, mode="bilinear"))
+            brush = torch.sigmoid(self.brush(x))
+            color = brush * color + (1 - brush) * warp(source, flow)
+        return color, attention
+
+
+def warp(source: Tensor, flow: Tensor) -> Tensor:
+    """Return an image whose pixels come from elsewhere in the source; beyond its edge the last pixels go on.
+
+    Args:
+        source: (N, 3, H, W).
+        flow: (N, 2, H, W), x and y from each pixel to where it comes from, as shares of half the width and height.
+    """
+    height, width = source.shape[2:]
+    x = (2 * torch.arange(width, device=source.device) + 1) / width - 1
+    y = (2 * torch.arange(height, device=source.device) + 1) / height - 1
+    place = torch.stack([x[None, :].expand(height, -1), y[:, None].expand(-1, width)], dim=-1).to(flow.dtype)
+    place = place + flow.permute(0, 2, 3, 1)
+    return nn.functional.grid_sample(source.to(flow.dtype), place, padding_mode="border", align_corners=False)
 
 
 def blend(source: Tensor, color: Tensor, attention: Tensor) -> Tensor:

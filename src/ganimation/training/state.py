@@ -109,8 +109,8 @@ class Start:
         generator, critic = self.config.generator, self.config.critic
         shape = {f"generator_{name}": generator[name] for name in ("width", "blocks") if name in generator}
         shape |= {f"critic_{name}": critic[name] for name in ("width", "layers", "cap") if name in critic}
-        upsample = generator.get("upsample", config.upsample)
-        return replace(config, **shape, upsample=upsample, condition=self.config.condition, init=self.fingerprint)
+        shape |= {name: generator[name] for name in ("upsample", "color_head") if name in generator}
+        return replace(config, **shape, condition=self.config.condition, init=self.fingerprint)
 
 
 def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = None) -> tuple[Generator, Critic]:
@@ -118,18 +118,28 @@ def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = N
 
     Fresh weights are N(0, 0.02) as in the authors' code. Of a model, every tensor that fits is taken; the critic's AU
     head belongs to one image size and begins anew at another.
+
+    Raises:
+        TrainingError: the weights of the model are not those of its config.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        generator = Generator(num_aus, config.generator_width, config.generator_blocks, config.upsample)
+        generator = Generator(
+            num_aus, config.generator_width, config.generator_blocks, config.upsample, config.color_head
+        )
         critic = Critic(num_aus, config.size, config.critic_width, config.critic_layers, config.critic_cap)
         for module in (*generator.modules(), *critic.modules()):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, 0.0, 0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        if generator.flow is not None and generator.brush is not None:  # at first nothing moves, and little is painted
+            nn.init.zeros_(generator.flow.weight)
+            nn.init.constant_(generator.brush.bias, -1.0)  # type: ignore[arg-type]
     if start is not None:
-        generator.load_state_dict(start.generator)
+        lacking = generator.load_state_dict(start.generator, strict=False)
+        if lacking.unexpected_keys or any(not name.startswith(("flow.", "brush.")) for name in lacking.missing_keys):
+            raise TrainingError("the model's weights do not fit its config; export the model again")
         fitting = {name: value.shape for name, value in critic.state_dict().items()}
         critic.load_state_dict(
             {name: value for name, value in start.critic.items() if fitting.get(name) == value.shape}, strict=False
