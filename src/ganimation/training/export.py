@@ -77,7 +77,7 @@ def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, sec
             "width": trained["generator_width"],
             "blocks": trained["generator_blocks"],
             "upsample": trained["upsample"],
-            "color_head": trained["color_head"],
+            "color_head": trained.get("color_head", "paint"),
         },
         critic={
             "size": trained["size"],
