@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ganimation.networks.critic import Critic
-from ganimation.networks.generator import Generator, Upsample, blend
+from ganimation.networks.generator import ColorHead, Generator, Upsample, blend, warp
 
 
 def count(network: torch.nn.Module) -> int:
@@ -14,12 +14,14 @@ def test_the_papers_networks_have_the_authors_parameter_counts() -> None:
     assert count(Critic(17, 128)) == 44_860_352
 
 
-@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize(("upsample", "head"), [("transposed", "paint"), ("resize", "paint"), ("resize", "warp")])
 @pytest.mark.parametrize("shape", [(1, 64, 64), (2, 48, 80)])
-def test_generator_shapes_ranges_and_gradients(upsample: Upsample, shape: tuple[int, int, int]) -> None:
+def test_generator_shapes_ranges_and_gradients(
+    upsample: Upsample, head: ColorHead, shape: tuple[int, int, int]
+) -> None:
     torch.manual_seed(0)
     number, height, width = shape
-    generator = Generator(5, width=4, blocks=2, upsample=upsample)
+    generator = Generator(5, width=4, blocks=2, upsample=upsample, color_head=head)
     source = torch.rand(number, 3, height, width) * 2 - 1
     color, attention = generator(source, torch.rand(number, 5))
     assert color.shape == (number, 3, height, width)
@@ -31,6 +33,16 @@ def test_generator_shapes_ranges_and_gradients(upsample: Upsample, shape: tuple[
     for name, value in generator.named_parameters():
         assert value.grad is not None, name
         assert value.grad.abs().sum() > 0, name
+
+
+def test_a_warp_takes_pixels_from_where_the_flow_points() -> None:
+    source = torch.rand(2, 3, 16, 32)
+    assert torch.equal(warp(source, torch.zeros(2, 2, 16, 32)), source)
+    flow = torch.zeros(2, 2, 16, 32)
+    flow[:, 0], flow[:, 1] = 3 * 2 / 32, 2 * 2 / 16  # three columns to the right, two rows down
+    moved = warp(source, flow)
+    assert torch.allclose(moved[:, :, :-2, :-3], source[:, :, 2:, 3:], atol=1e-5)
+    assert torch.allclose(moved[:, :, -1, -1], source[:, :, -1, -1], atol=1e-5)
 
 
 def test_the_condition_reaches_the_output() -> None:

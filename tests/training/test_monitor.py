@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ganimation.training.config import TrainingConfig
+from ganimation.training.losses import AttentionForm
 from ganimation.training.monitor import PATIENCE, WINDOW, AttentionControl, Health, mask_terms
 from ganimation.training.presets import SMALL
 
@@ -92,18 +93,36 @@ def test_the_remedy_fits_whether_the_weight_is_steered() -> None:
     assert "steering is at work" in health.findings(PHASE, steered, IGNORANCE)[0].text
 
 
+@pytest.mark.parametrize("form", ["square", "change"])
 @pytest.mark.parametrize("weight", [1e-3, 1e3])
-def test_control_brings_the_mean_into_its_band(weight: float) -> None:
-    """A mask that answers to its weight: the mean is 1 / (1 + weight * factor), lagging behind."""
+def test_control_brings_the_mean_into_its_band(weight: float, form: AttentionForm) -> None:
+    """A mask that answers to its weight: the mean is 1 / (1 + weight * factor), or its complement, lagging behind."""
     config = dataclasses.replace(SMALL, attention_low=0.4, attention_high=0.6)
-    control, mean = AttentionControl(), 1 / (1 + weight)
+
+    def answer(factor: float) -> float:
+        shut = 1 / (1 + weight * factor)
+        return 1 - shut if form == "change" else shut
+
+    control, mean = AttentionControl(), answer(1.0)
     for _ in range(800):
-        mean += 0.1 * (1 / (1 + weight * control.factor) - mean)
-        control.update(mean, config)
+        mean += 0.1 * (answer(control.factor) - mean)
+        control.update(mean, config, form)
     assert 0.39 < mean < 0.61
     still = control.factor
     for _ in range(5):
-        control.update(0.5, config)
+        control.update(0.5, config, form)
     control.mean = 0.5
-    control.update(0.5, config)
+    control.update(0.5, config, form)
     assert control.factor == pytest.approx(still, rel=0.15)
+
+
+def test_advice_turns_the_knob_the_right_way() -> None:
+    forms: tuple[tuple[AttentionForm, float], ...] = (("square", 5.0), ("change", 0.2))
+    for form, opens in forms:
+        weights = dataclasses.replace(PHASE.weights, attention=0.1, attention_form=form)
+        phase = dataclasses.replace(PHASE, weights=weights)
+        health = Health()
+        for _ in range(PATIENCE):
+            health.update(phase, GOOD | {"mask/mean": 0.99, "mask/changed": 0.0})
+        (finding,) = health.findings(phase, SMALL, IGNORANCE)
+        assert f"adversarial.weights.attention={0.1 * opens:g}" in finding.text

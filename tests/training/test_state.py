@@ -67,6 +67,21 @@ def test_what_does_not_fit_is_said(dataset: Path, model: Path, tmp_path: Path) -
     assert not (tmp_path / "run").exists()
 
 
+def test_a_head_that_the_model_lacks_begins_by_moving_nothing(model: Path) -> None:
+    start = Start.read(model)
+    config = start.fit(SMALL)
+    assert config.color_head == "warp"
+    painted = {name: value for name, value in start.generator.items() if not name.startswith(("flow", "brush"))}
+    generator, _ = build_networks(config, 16, dataclasses.replace(start, generator=painted))
+    assert generator.flow is not None
+    assert not generator.flow.weight.any()
+    assert all(torch.equal(value, generator.state_dict()[name]) for name, value in painted.items())
+    old = dataclasses.replace(start.config, generator={"width": 4, "blocks": 1})
+    assert dataclasses.replace(start, config=old).fit(SMALL).color_head == "paint"
+    with pytest.raises(TrainingError, match="do not fit its config"):
+        build_networks(dataclasses.replace(config, color_head="paint"), 16, start)
+
+
 def test_a_model_without_a_critic_can_be_begun_from(model: Path, tmp_path: Path) -> None:
     for path in model.iterdir():
         if path.name != CRITIC:

@@ -23,6 +23,7 @@ TINY: TrainingConfig = dataclasses.replace(
     size=64,
     batch=4,
     generator_width=4,
+    color_head="warp",
     generator_blocks=1,
     critic_width=4,
     critic_cap=8,

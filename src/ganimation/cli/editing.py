@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganimation.cli import films
 from ganimation.cli.shared import (
     add_command,
     add_expression,
@@ -30,12 +31,20 @@ def add(commands: Any) -> None:
 
 
 def _add_edit(commands: Any) -> None:
-    parser = add_command(commands, "edit", _edit, "change the expression of a photo")
+    parser = add_command(commands, "edit", _edit, "change the expression of a photo or a film")
     add_expression(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, help=".jpg, .png, .webp or .tif")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help=".jpg, .png, .webp or .tif; of a film: .mp4, .gif or .webp"
+    )
 
 
 def _edit(options: argparse.Namespace) -> None:
+    from ganimation.media.clip import is_clip
+
+    if is_clip(options.photo):
+        films.edit_film(options)
+        print(options.output)
+        return
     from ganimation.editing.editor import Editor
     from ganimation.media.images import check_writable
 

@@ -24,7 +24,7 @@ def add_command(commands: Any, name: str, function: Callable[[argparse.Namespace
 
 def add_expression(parser: argparse.ArgumentParser) -> None:
     """Add a photo, what is asked of it, and of which face."""
-    parser.add_argument("photo", type=Path, help="a photo: JPEG, PNG, WebP, TIFF, HEIC, ...")
+    parser.add_argument("photo", type=Path, help="a photo: JPEG, PNG, WebP, TIFF, HEIC, ...; `edit` also takes a film")
     add_target(parser)
     parser.add_argument("--face", default="largest", help="which face: largest (default), all, or a number from 1")
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -102,6 +102,11 @@ class Editor:
         """Return an editor; the same as the constructor, under the name that users of model libraries look for."""
         return cls(folder, backend, threads)
 
+    @property
+    def reader(self) -> FaceReader:
+        """Who finds and measures faces."""
+        return self._reader
+
     def read(self, photo: PhotoLike) -> list[Face]:
         """Return the faces of a photo with their AU intensities, the largest first."""
         return self._reader.read(as_photo(photo).pixels)
@@ -139,7 +144,7 @@ class Editor:
         )
         source = as_photo(photo)
         chosen = choose(self.read(source), faces)
-        return Session(self, source, [self._plan(source, face, requests) for face in chosen])
+        return Session(self, source, [self.plan(source, face, requests) for face in chosen])
 
     def emotion(self, name: str, strength: float = 1.0) -> tuple[Request, ...]:
         """Return the requests that make an emotion with this model's AUs, for :meth:`edit`.
@@ -149,7 +154,8 @@ class Editor:
         """
         return emotion_requests(name, strength, self.config.aus)
 
-    def _plan(self, photo: Photo, face: Face, requests: Sequence[Request]) -> "PlannedFace":
+    def plan(self, photo: Photo, face: Face, requests: Sequence[Request]) -> "PlannedFace":
+        """Return a face of a photo, cut out, with what is asked of it."""
         shown = {code: face.aus.get(code, 0.0) for code in self.config.aus}
         target = shown | {request.code: request.resolve(shown[request.code]) for request in requests}
         transform = face.crop_from_photo(self.config.size, self.config.template)
@@ -202,6 +208,14 @@ class Session:
     editor: Editor
     photo: Photo
     faces: Sequence[PlannedFace]
+
+    def changed(self, change: Mapping[str, float]) -> Edit:
+        """Return the photo with what its faces show, changed by so much: by AU, in [-1, 1]."""
+
+        def moved(shown: Mapping[str, float]) -> dict[str, float]:
+            return {code: min(1.0, max(0.0, own + change.get(code, 0.0))) for code, own in shown.items()}
+
+        return replace(self, faces=[replace(face, target=moved(face.shown)) for face in self.faces]).at(1.0)
 
     def at(self, alpha: float) -> Edit:
         """Return the photo at ``alpha`` in [0, 1]; where no face changes, the photo itself, bit for bit."""

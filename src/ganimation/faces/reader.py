@@ -23,6 +23,9 @@ from ganimation.faces.landmarks import (
 #: Presence below which the landmarker says there is no usable face.
 MIN_PRESENCE = 0.5
 
+#: Between two frames of a film a face does not grow or shrink by more than this factor.
+LEAP = 1.5
+
 _BATCH = 8  # faces a landmarker call; bounds the memory that a crowd takes
 
 
@@ -96,6 +99,24 @@ class FaceReader:
             )
             for i, (points, eyes), values in zip(present, placed, intensities, strict=True)
         ]
+
+    def follow(self, image: NDArray[np.uint8], face: Face) -> Face | None:
+        """Return a face in the next frame of a film, where it was in the last; ``None`` if it is not there any more.
+
+        Nothing is searched, so this is several times faster than :meth:`read`.
+        """
+        region = region_from_eyes(face.eyes)
+        looks = self._landmarker(both_ways(cut_region(image, region)[None]))
+        if min(looks.presence) < MIN_PRESENCE:
+            return None
+        points, eyes = place(looks, 0, region)
+        grown = np.linalg.norm(eyes[1] - eyes[0]) / np.linalg.norm(face.eyes[1] - face.eyes[0])
+        if not 1 / LEAP < grown < LEAP:
+            return None
+        values = self._annotator(looks, appearance(image, eyes)[None])[0]
+        low, high = points.min(axis=0), points.max(axis=0)
+        aus = {code: float(value) for code, value in zip(self._annotator.aus, values, strict=True)}
+        return Face((*low.tolist(), *(high - low).tolist()), face.score, points, eyes, aus)
 
     def points_of_crop(self, crop: NDArray[np.uint8], template: CropTemplate) -> NDArray[np.float64]:
         """Return the landmarks, (478, 2) in pixels, of a face that is aligned already: (S, S, 3) RGB uint8."""

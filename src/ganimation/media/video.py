@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganimation.errors import MediaError
+from ganimation.media.clip import Clip, Frame
 from ganimation.media.images import atomic, check_writable
+from ganimation.media.sound import SoundTrack
 
 #: The formats that films are written in.
 SUFFIXES = (".mp4", ".gif", ".webp")
@@ -31,6 +33,30 @@ def write_film(frames: Iterable[Pixels], path: str | os.PathLike[str], fps: floa
     Raises:
         MediaError: the place or the format cannot hold it, or there are no frames.
     """
+    rate = Fraction(fps).limit_denominator(1001)
+    return write_timed((Frame(frame, number / rate) for number, frame in enumerate(frames)), path, rate)
+
+
+def write_timed(
+    frames: Iterable[Frame],
+    path: str | os.PathLike[str],
+    rate: Fraction,
+    time_base: Fraction | None = None,
+    sound: Clip | None = None,
+) -> int:
+    """Write frames at their own times as a film, whole or not at all; return how many there were.
+
+    Args:
+        frames: at least one, of one size, times rising.
+        path: .mp4 keeps times and sound; .gif and .webp are written at the average rate, without sound.
+        rate: frames a second, on average.
+        time_base: unit of the times, in seconds; ``None`` for one frame.
+        sound: a film whose sound track is laid under the frames, as far as they go; copied where MP4 can hold it, else
+            encoded as AAC.
+
+    Raises:
+        MediaError: the place or the format cannot hold it, or there are no frames.
+    """
     path = check_writable(path, SUFFIXES)
     stream = iter(frames)
     first = next(stream, None)
@@ -39,44 +65,56 @@ def write_film(frames: Iterable[Pixels], path: str | os.PathLike[str], fps: floa
     counted = _Counted(itertools.chain([first], stream))
     with atomic(path) as temporary:
         if path.suffix.lower() == ".mp4":
-            _write_mp4(counted, temporary, fps, first.shape[1], first.shape[0])
+            _write_mp4(counted, temporary, rate, time_base or 1 / rate, first.pixels.shape[:2], sound)
         else:
-            _write_animation(counted, temporary, fps, path.suffix.lower())
+            pictures = (frame.pixels for frame in counted)
+            _write_animation(pictures, temporary, float(rate), path.suffix.lower())
     return counted.count
 
 
 class _Counted:
     """Frames, counted as they pass."""
 
-    def __init__(self, frames: Iterator[Pixels]) -> None:
+    def __init__(self, frames: Iterator[Frame]) -> None:
         self._frames, self.count = frames, 0
 
-    def __iter__(self) -> Iterator[Pixels]:
+    def __iter__(self) -> Iterator[Frame]:
         for frame in self._frames:
             self.count += 1
             yield frame
 
 
-def _write_mp4(frames: Iterable[Pixels], path: Path, fps: float, width: int, height: int) -> None:
+def _write_mp4(
+    frames: Iterable[Frame],
+    path: Path,
+    rate: Fraction,
+    time_base: Fraction,
+    shape: tuple[int, int],
+    sound: Clip | None,
+) -> None:
     import av
 
-    with av.open(path, "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+    height, width = shape
+    with av.open(path, "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height = width + width % 2, height + height % 2  # H.264 halves colour: even sides
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "18", "preset": "veryfast"}
+        stream.time_base = stream.codec_context.time_base = time_base
         colours = stream.codec_context  # say what the numbers mean, or players guess from the size: 1 is BT.709
         colours.color_primaries = colours.color_trc = colours.colorspace = colours.color_range = 1
-        for frame in frames:
-            pixels = frame
-            if pixels.shape[:2] != (stream.height, stream.width):
-                edges = (0, stream.height - height, 0, stream.width - width)
-                pixels = np.asarray(cv2.copyMakeBorder(pixels, *edges, cv2.BORDER_REPLICATE), np.uint8)
-            rgb = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            container.mux(
-                stream.encode(rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"))
-            )
-        container.mux(stream.encode(None))
+        with SoundTrack(container, sound) as track:
+            for frame in frames:
+                pixels = frame.pixels
+                if pixels.shape[:2] != (stream.height, stream.width):
+                    edges = (0, stream.height - height, 0, stream.width - width)
+                    pixels = np.asarray(cv2.copyMakeBorder(pixels, *edges, cv2.BORDER_REPLICATE), np.uint8)
+                rgb = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                ready = rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+                ready.pts, ready.time_base = round(frame.time / time_base), time_base
+                container.mux(stream.encode(ready))
+                track.mux_until(frame.time + 1 / rate)
+            container.mux(stream.encode(None))
 
 
 def _write_animation(frames: Iterable[Pixels], path: Path, fps: float, suffix: str) -> None:

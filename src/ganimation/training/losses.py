@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganimation.networks.efficientnet import EfficientNetFeatures
 
-AttentionForm = Literal["norm", "square", "mean"]
+AttentionForm = Literal["norm", "square", "mean", "change"]
 SmoothnessForm = Literal["squared", "absolute"]
 ExpressionForm = Literal["mean", "sum"]
 CycleForm = Literal["absolute", "perceptual"]
@@ -59,17 +59,21 @@ def expression(predicted: Tensor, aus: Tensor, form: ExpressionForm) -> Tensor:
 
 
 def attention_penalty(attention: Tensor, form: AttentionForm) -> Tensor:
-    """Return what keeps A from saturating at 1 (Eq. 2, last term).
+    """Return what keeps A from saturating at 1 (Eq. 2, last term), or with ``change`` from falling to 0.
 
     Args:
         attention: (N, 1, H, W) in [0, 1].
         form: ``norm``, E[||A||_2] as printed; ``square``, E[mean(A^2)], its like that does not grow with the image;
-            ``mean``, E[mean(A)], as the authors' code has it.
+            ``mean``, E[mean(A)], as the authors' code has it; ``change``, E[mean(1 - A)], for a generator that moves
+            the source's pixels: its C is right everywhere, and what asks for restraint is the photo's own sharpness.
+            Beyond the paper.
     """
     flat = attention.flatten(1)
     if form == "norm":
         norms: Tensor = flat.norm(dim=1)
         return norms.mean()
+    if form == "change":
+        return (1 - flat).mean()
     return flat.square().mean() if form == "square" else flat.mean()
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganimation.training.config import Phase, TrainingConfig
-from ganimation.training.losses import Terms
+from ganimation.training.losses import AttentionForm, Terms
 
 #: A pixel counts as changed if a channel differs by more than this, of [-1, 1]: 8 of 255 grey levels.
 CHANGED = 16 / 255
@@ -67,13 +67,15 @@ class AttentionControl:
     factor: float = 1.0
     mean: float | None = None
 
-    def update(self, mean: float, config: TrainingConfig) -> None:
-        """Take in the mean of A of one update, over all processes."""
+    def update(self, mean: float, config: TrainingConfig, form: AttentionForm) -> None:
+        """Take in the mean of A of one update, over all processes; ``change`` raises A, the other forms lower it."""
         self.mean = mean if self.mean is None else 0.9 * self.mean + 0.1 * mean
+        turn = 1 / 1.05 if form == "change" else 1.05
         if self.mean > config.attention_high:
-            self.factor = min(1e5, self.factor * 1.05)
+            self.factor *= turn
         elif self.mean < config.attention_low:
-            self.factor = max(1e-5, self.factor / 1.05)
+            self.factor /= turn
+        self.factor = min(1e5, max(1e-5, self.factor))
 
 
 @dataclass(frozen=True)
@@ -125,14 +127,18 @@ class Health:
 def _of_mask(means: Mapping[str, float], phase: Phase, *, steered: bool) -> list[Finding]:
     mean, spread, changed = (means[f"mask/{name}"] for name in ("mean", "spread", "changed"))
     weights, attention = phase.weights, phase.weights.attention
+    larger, smaller = f"{5 * attention or 0.1:g}", f"{attention / 5:g}"
+    opens, shuts = ("Raise", larger), ("Lower", smaller)
+    if weights.attention_form == "change":
+        opens, shuts = ("Lower", smaller), ("Raise", larger)
     if mean > 0.9 and changed < 0.03:
         hand = "; steering is at work" if steered else ", or let it be steered with --set attention_high=0.95"
         return [
             Finding(
                 "saturated",
                 f"the attention mask is 1 almost everywhere (mean {mean:.3f}, {changed:.2%} of the pixels change): the "
-                f"photo is handed through and nothing is edited. Raise the attention weight (now {attention:g}) with "
-                f"--set {phase.name}.weights.attention={5 * attention or 0.1:g}{hand}",
+                f"photo is handed through and nothing is edited. {opens[0]} the attention weight (now {attention:g}) "
+                f"with --set {phase.name}.weights.attention={opens[1]}{hand}",
             )
         ]
     if mean < 0.15:
@@ -141,8 +147,8 @@ def _of_mask(means: Mapping[str, float], phase: Phase, *, steered: bool) -> list
             Finding(
                 "vanished",
                 f"the attention mask is 0 almost everywhere (mean {mean:.3f}): the whole face is painted anew, which "
-                f"blurs it. Lower the attention weight (now {attention:g}) with "
-                f"--set {phase.name}.weights.attention={attention / 5:g}{hand}",
+                f"blurs it. {shuts[0]} the attention weight (now {attention:g}) with "
+                f"--set {phase.name}.weights.attention={shuts[1]}{hand}",
             )
         ]
     if spread < 0.01 and changed >= 0.03:

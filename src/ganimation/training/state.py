@@ -109,7 +109,8 @@ class Start:
         generator, critic = self.config.generator, self.config.critic
         shape = {f"generator_{name}": generator[name] for name in ("width", "blocks") if name in generator}
         shape |= {f"critic_{name}": critic[name] for name in ("width", "layers", "cap") if name in critic}
-        shape |= {name: generator[name] for name in ("upsample", "color_head") if name in generator}
+        shape["upsample"] = generator.get("upsample", config.upsample)
+        shape["color_head"] = generator.get("color_head", "paint")  # models of before there was a choice
         return replace(config, **shape, condition=self.config.condition, init=self.fingerprint)
 
 

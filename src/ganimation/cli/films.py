@@ -1,0 +1,140 @@
+"""drive, and edit of a film."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganimation.action_units import REGIONS
+from ganimation.cli.shared import add_command, add_limit, chosen_face, open_photo, progress, read_expression
+from ganimation.errors import FaceError, MediaError
+
+if TYPE_CHECKING:
+    from ganimation.editing.films import Seen
+    from ganimation.media.clip import Clip, Frame
+
+
+def add(commands: Any) -> None:
+    """Add the commands to a parser."""
+    parser = add_command(commands, "drive", _drive, "move a photo's or a film's face as the face of another film moves")
+    parser.add_argument("source", type=Path, metavar="PHOTO", help="a photo or a film")
+    parser.add_argument("--by", type=Path, required=True, metavar="FILM", help="the film whose face drives")
+    parser.add_argument("-o", "--output", type=Path, required=True, help=".mp4, .gif or .webp")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the driver's expression, in [0, 2] (default 1)")
+    parser.add_argument("--regions", default="", metavar="LIST", help=f"which move (default: {', '.join(REGIONS)})")
+    parser.add_argument(
+        "--neutral-frame", type=int, metavar="N", help="of the driver, from 0 (default: the calmest tenth of the film)"
+    )
+    parser.add_argument("--face", default="largest", help="of the source: largest (default), or a number from 1")
+    parser.add_argument("--driver-face", default="largest", help="of the driver: largest (default), or a number from 1")
+    parser.add_argument("--max-side", type=int, default=1080, help="longest side of a photo's film (default 1080)")
+    parser.add_argument("--model", type=Path, help="a model folder (default: the bundled weights)")
+    parser.add_argument("--backend", default="auto", help="auto (default), onnxruntime or torch")
+    add_limit(parser)
+
+
+def edit_film(options: argparse.Namespace) -> None:
+    """Edit every frame of a film, as ``edit`` does a photo."""
+    from ganimation.editing.editor import Editor
+    from ganimation.editing.films import Seen
+    from ganimation.editing.films import edit_film as edit
+    from ganimation.media.images import check_writable
+    from ganimation.media.video import SUFFIXES
+
+    check_writable(options.output, SUFFIXES)
+    number = _number(options.face, "--face")
+    clip = _open(options.photo, options.output)
+    editor = Editor.from_pretrained(options.model, options.backend)
+    seen = Seen()
+    frames = edit(editor, clip, read_expression(options, editor), seen, number)
+    _write(_unless_empty(frames, seen), clip, clip, options.output)
+    _tell(clip, options.output, seen)
+
+
+def _drive(options: argparse.Namespace) -> None:
+    from ganimation.editing.editor import Editor
+    from ganimation.editing.films import Seen, drive_film, drive_photo, parse_regions, watch
+    from ganimation.media.clip import is_clip
+    from ganimation.media.images import Photo, check_writable, to_srgb
+    from ganimation.media.video import SUFFIXES, shrink
+
+    check_writable(options.output, SUFFIXES)
+    if not is_clip(options.by):
+        raise MediaError(f"{options.by}: not a film; a driver moves, so give one (.mp4, .mov, .webm, ...)")
+    if not 16 <= options.max_side <= 8192:
+        raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
+    number, driving = _number(options.face, "--face"), _number(options.driver_face, "--driver-face")
+    regions = parse_regions(options.regions) if options.regions else REGIONS
+    driver = _open(options.by, options.output)
+    source = _open(options.source, options.output) if is_clip(options.source) else open_photo(options, options.source)
+    editor = Editor.from_pretrained(options.model, options.backend)
+    if isinstance(source, Photo):
+        still = Photo(shrink(to_srgb(source), options.max_side))
+        session = editor.session(still, {}, number)
+    with progress("frames watched") as advance:
+        done = 0
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            advance(done, max(done, driver.count))
+
+        performance = watch(editor.reader, driver, driving, count)
+    changes = performance.changes(performance.neutral(options.neutral_frame), options.strength, regions)
+    seen = Seen()
+    if isinstance(source, Photo):
+        _write(drive_photo(session, performance, changes), driver, driver, options.output)
+    else:
+        frames = drive_film(editor, source, performance, changes, seen, number)
+        _write(_unless_empty(frames, seen), source, source, options.output)
+        _tell(source, options.output, seen)
+    _tell(driver, options.output, None)
+    print(options.output)
+
+
+def _open(path: Path, output: Path) -> "Clip":
+    from ganimation.media.clip import Clip
+
+    clip = Clip(path)
+    if output.exists() and path.resolve() == output.resolve():
+        raise MediaError(f"{output}: is being read; choose another place with -o")
+    if clip.notice:
+        print(f"ganimation: {path}: {clip.notice}", file=sys.stderr)
+    return clip
+
+
+def _write(frames: "Iterable[Frame]", like: "Clip", sound: "Clip", output: Path) -> None:
+    """Write frames at the pace of one film with the sound of another."""
+    from ganimation.media.video import write_timed
+
+    with progress("frames") as advance:
+        counted = (advance(number, max(number, like.count)) or frame for number, frame in enumerate(frames, start=1))
+        write_timed(counted, output, like.rate, like.time_base, sound)
+
+
+def _unless_empty(frames: "Iterable[Frame]", seen: "Seen") -> "Iterator[Frame]":
+    """Pass frames on; at their end, complain if none of them had a face, so that nothing is written."""
+    yield from frames
+    if not seen.faces:
+        raise FaceError(f"no face in any of the {seen.frames} frames; it must be turned to the camera")
+
+
+def _tell(clip: "Clip", output: Path, seen: "Seen | None") -> None:
+    """Say what a user would otherwise have to find out."""
+    if clip.damaged is not None:
+        print(
+            f"ganimation: {clip.path}: breaks off after {clip.damaged:.1f} seconds; {output} ends there",
+            file=sys.stderr,
+        )
+    if seen is not None and seen.faces < seen.frames:
+        passed = seen.frames - seen.faces
+        print(f"ganimation: no face in {passed} of {seen.frames} frames; they are as they were", file=sys.stderr)
+
+
+def _number(text: str, option: str) -> int:
+    """Return what --face says of a film, in which one person is followed."""
+    which = chosen_face(text)
+    if which == "all":
+        raise FaceError(f"{option} all: in a film one face is followed; give its number, or largest")
+    return 1 if which == "largest" else int(which)

@@ -1,0 +1,156 @@
+"""Read films frame by frame: upright, 8-bit, in their own time. Nothing is kept but the frame in hand."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganimation.errors import MediaError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+
+#: Endings of files that are taken for films rather than photos.
+CLIP_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
+#: Transfer curves of high dynamic range, by their numbers in ITU-T H.273: PQ and HLG.
+_HDR = (16, 18)
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a film.
+
+    Attributes:
+        pixels: upright RGB uint8, (H, W, 3).
+        time: when it is shown, in seconds after the first.
+    """
+
+    pixels: Pixels
+    time: Fraction
+
+
+class Clip:
+    """A film on disk. Iterating reads it from its beginning, as often as one likes.
+
+    Attributes:
+        path: of the file.
+        width: of an upright frame, in pixels; likewise height.
+        rate: frames a second, on average.
+        time_base: unit of its frames' times, in seconds.
+        start: when the first frame is shown, in the file's own time.
+        count: frames that the file says it has; 0 where it does not say.
+        has_sound: whether there is a sound track.
+        notice: what a user should know of it (HDR, more than 8 bits), or empty.
+        damaged: after iterating: the file broke off at this many seconds; ``None`` if it did not.
+
+    Args:
+        path: of a file that FFmpeg reads.
+
+    Raises:
+        MediaError: there is none, it is not a film, or it has no pictures.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.damaged: float | None = None
+        with self._open() as container:
+            stream = container.streams.video[0]
+            first = next(self._decoded(container), None)
+            if first is None:
+                raise MediaError(f"{self.path}: a film without a single frame that can be read; give another file")
+            pixels = _upright(first)
+            self.height, self.width = pixels.shape[:2]
+            self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            self.time_base = Fraction(stream.time_base or Fraction(1, 90000))
+            self.start = Fraction(first.pts or 0) * self.time_base
+            self.count = stream.frames
+            self.has_sound = bool(container.streams.audio)
+            self.notice = _notice(first)
+        self.damaged = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames; a file that breaks off ends there and says so in ``damaged``."""
+        self.damaged, last, number = None, Fraction(-1), 0
+        with self._open() as container:
+            for number, frame in enumerate(self._decoded(container)):
+                time = number / self.rate if frame.pts is None else Fraction(frame.pts) * self.time_base - self.start
+                if time > last:  # a frame out of order or without time of its own is dropped, as players do
+                    last = time
+                    yield Frame(_upright(frame), time)
+            if self.damaged is None and self.count and last >= 0 and number + 1 < 0.9 * self.count:
+                self.damaged = float(last)
+
+    def _open(self) -> "InputContainer":
+        import av
+
+        if not self.path.is_file():
+            raise MediaError(f"{self.path}: no such file")
+        try:
+            container = av.open(str(self.path))
+        except (av.error.FFmpegError, ValueError, OSError) as error:
+            raise MediaError(f"{self.path}: not a film that can be read ({_reason(error)}); give an MP4") from error
+        if not container.streams.video:
+            container.close()
+            raise MediaError(f"{self.path}: a film without pictures (sound only?); give one that shows a face")
+        container.streams.video[0].thread_type = "AUTO"
+        return container
+
+    def _decoded(self, container: "InputContainer") -> Iterator["VideoFrame"]:
+        import av
+
+        seen = 0.0
+        try:
+            for frame in container.decode(video=0):
+                seen = frame.time or seen
+                yield frame
+        except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, av.error.DecoderNotFoundError):
+                raise MediaError(f"{self.path}: its codec cannot be read here; give H.264, HEVC, VP9 or AV1") from error
+            self.damaged = seen
+
+
+def is_clip(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is taken for a film, by its ending."""
+    return Path(path).suffix.lower() in CLIP_SUFFIXES
+
+
+def _upright(frame: "VideoFrame") -> Pixels:
+    """Return a frame as sRGB pixels, turned as the file says."""
+    from av.video.reformatter import ColorRange, Colorspace
+
+    named = {
+        1: Colorspace.ITU709,
+        5: Colorspace.ITU601,
+        6: Colorspace.ITU601,
+        7: Colorspace.SMPTE240M,
+        9: Colorspace.BT2020,
+        10: Colorspace.BT2020,
+    }
+    guess = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+    rgb = frame.reformat(
+        format="rgb24",
+        src_colorspace=named.get(int(frame.colorspace), guess),
+        src_color_range=ColorRange.JPEG if int(frame.color_range) == ColorRange.JPEG else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+    ).to_ndarray()
+    return np.ascontiguousarray(np.rot90(rgb, frame.rotation // 90 % 4), np.uint8)
+
+
+def _notice(frame: "VideoFrame") -> str:
+    """Return what is lost when the film is read in 8 bits."""
+    bits = max(component.bits for component in frame.format.components)
+    if int(getattr(frame, "color_trc", 0)) in _HDR:
+        return f"HDR ({bits} bits): read as standard dynamic range in 8 bits, without tone mapping"
+    return f"{bits} bits a colour: read in 8" if bits > 8 else ""
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]

@@ -1,0 +1,27 @@
+"""The ONNX file says what the network says, at every size."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from ganimation.networks.generator import ColorHead, Generator
+from ganimation.training.export import write_onnx
+
+
+@pytest.mark.parametrize("head", ["paint", "warp"])
+def test_onnx_is_the_network(head: ColorHead, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    generator = Generator(5, width=4, blocks=1, upsample="resize", color_head=head)
+    generator.load_state_dict({name: value.half().float() for name, value in generator.state_dict().items()})
+    write_onnx(generator, 64, tmp_path / "generator.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "generator.onnx")
+    for number, height, width in ((1, 64, 64), (3, 96, 128)):
+        source, told = torch.rand(number, 3, height, width) * 2 - 1, torch.rand(number, 5)
+        with torch.inference_mode():
+            expected = generator(source, told)
+        found = session.run(["color", "attention"], {"source": source.numpy(), "condition": told.numpy()})
+        for values, tensor in zip(found, expected, strict=True):
+            assert np.abs(values - tensor.numpy()).max() < 1e-3
