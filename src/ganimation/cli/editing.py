@@ -90,17 +90,21 @@ def _animate(options: argparse.Namespace) -> None:
 
 
 def _add_read(commands: Any) -> None:
-    parser = add_command(commands, "read", _read, "measure the AU intensities of every face of photos")
-    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO")
+    parser = add_command(commands, "read", _read, "measure the AU intensities of every face of photos, or over a film")
+    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="photos, or one film")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
-    form.add_argument("--csv", action="store_true", help="print CSV, a row a face")
+    form.add_argument("--csv", action="store_true", help="print CSV, a row a face; of a film, a row a frame")
     add_limit(parser)
 
 
 def _read(options: argparse.Namespace) -> None:
     from ganimation.faces.reader import FaceReader
+    from ganimation.media.clip import is_clip
 
+    if any(is_clip(path) for path in options.photos):
+        films.read_film(options)
+        return
     reader = FaceReader()
     found = [(path, reader.read(open_photo(options, path).pixels)) for path in options.photos]
     if options.json:

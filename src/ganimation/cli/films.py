@@ -1,8 +1,11 @@
-"""drive, and edit of a film."""
+"""drive, and edit and read of a film."""
 
 import argparse
+import csv
+import json
 import sys
 from collections.abc import Iterable, Iterator
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,8 @@ from ganimation.cli.shared import add_command, add_limit, chosen_face, open_phot
 from ganimation.errors import FaceError, MediaError
 
 if TYPE_CHECKING:
-    from ganimation.editing.films import Seen
+    from ganimation.editing.films import Performance, Seen
+    from ganimation.faces.reader import FaceReader
     from ganimation.media.clip import Clip, Frame
 
 
@@ -52,9 +56,54 @@ def edit_film(options: argparse.Namespace) -> None:
     _tell(clip, options.output, seen)
 
 
+def read_film(options: argparse.Namespace) -> None:
+    """Print what a face shows over a film."""
+    from ganimation.faces.reader import FaceReader
+    from ganimation.media.clip import Clip
+
+    if len(options.photos) > 1:
+        raise MediaError(f"{len(options.photos)} files with a film among them; read one film at a time")
+    clip = Clip(options.photos[0])
+    acted = _watch(FaceReader(), clip, 1)
+    rows = [
+        (float(time), {code: round(float(value), 4) for code, value in zip(acted.aus, values, strict=True)})
+        for time, values in zip(acted.times, acted.values, strict=True)
+    ]
+    if options.json:
+        frames = [{"time": round(time, 4), "aus": None if isnan(min(aus.values())) else aus} for time, aus in rows]
+        print(json.dumps({"film": str(clip.path), "frames": frames}))
+    elif options.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(("frame", "time", *acted.aus))
+        for number, (time, aus) in enumerate(rows):
+            values = ["" if isnan(value) else f"{value:.4f}" for value in aus.values()]
+            writer.writerow((number, f"{time:.4f}", *values))
+    else:
+        seen = acted.values[[not isnan(min(aus.values())) for _, aus in rows]]
+        print(f"{clip.path}: {len(rows)} frames, a face in {len(seen)}")
+        for code, column in zip(acted.aus, seen.T, strict=True):
+            print(f"  {code}  mean {column.mean():.2f}  highest {column.max():.2f}")
+    _tell(clip, None, None)
+
+
+def _watch(reader: "FaceReader", clip: "Clip", number: int) -> "Performance":
+    """Return what a face shows over a film, with a progress bar."""
+    from ganimation.editing.films import watch
+
+    with progress("frames watched") as advance:
+        done = 0
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            advance(done, max(done, clip.count))
+
+        return watch(reader, clip, number, count)
+
+
 def _drive(options: argparse.Namespace) -> None:
     from ganimation.editing.editor import Editor
-    from ganimation.editing.films import Seen, drive_film, drive_photo, parse_regions, watch
+    from ganimation.editing.films import Seen, drive_film, drive_photo, parse_regions
     from ganimation.media.clip import is_clip
     from ganimation.media.images import Photo, check_writable, to_srgb
     from ganimation.media.video import SUFFIXES, shrink
@@ -72,15 +121,7 @@ def _drive(options: argparse.Namespace) -> None:
     if isinstance(source, Photo):
         still = Photo(shrink(to_srgb(source), options.max_side))
         session = editor.session(still, {}, number)
-    with progress("frames watched") as advance:
-        done = 0
-
-        def count() -> None:
-            nonlocal done
-            done += 1
-            advance(done, max(done, driver.count))
-
-        performance = watch(editor.reader, driver, driving, count)
+    performance = _watch(editor.reader, driver, driving)
     changes = performance.changes(performance.neutral(options.neutral_frame), options.strength, regions)
     seen = Seen()
     if isinstance(source, Photo):
@@ -120,13 +161,11 @@ def _unless_empty(frames: "Iterable[Frame]", seen: "Seen") -> "Iterator[Frame]":
         raise FaceError(f"no face in any of the {seen.frames} frames; it must be turned to the camera")
 
 
-def _tell(clip: "Clip", output: Path, seen: "Seen | None") -> None:
+def _tell(clip: "Clip", output: Path | None, seen: "Seen | None") -> None:
     """Say what a user would otherwise have to find out."""
     if clip.damaged is not None:
-        print(
-            f"ganimation: {clip.path}: breaks off after {clip.damaged:.1f} seconds; {output} ends there",
-            file=sys.stderr,
-        )
+        ends = f"; {output} ends there" if output else ""
+        print(f"ganimation: {clip.path}: breaks off after {clip.damaged:.1f} seconds{ends}", file=sys.stderr)
     if seen is not None and seen.faces < seen.frames:
         passed = seen.frames - seen.faces
         print(f"ganimation: no face in {passed} of {seen.frames} frames; they are as they were", file=sys.stderr)
