@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -86,3 +87,38 @@ def test_averaging_keeps_the_place() -> None:
 def test_coinciding_eyes_are_an_error() -> None:
     with pytest.raises(ValueError, match="coincide"):
         crop.crop_from_photo(np.zeros((2, 2)), 64, TEMPLATE)
+
+
+def test_moved_pixels_are_as_sharp_as_the_photo(astronaut: Pixels) -> None:
+    """A flow of three pixels of a small crop moves the photo by as many of its own, turned as the crop is."""
+    size = 64
+    eyes = np.array([[208.0, 120.0], [262.0, 130.0]])
+    transform = crop.crop_from_photo(eyes, size, crop.CropTemplate())
+    source = crop.cut(astronaut, transform, size).astype(np.float32) / 127.5 - 1
+    flow = np.zeros((size, size, 2), np.float32)
+    flow[:, :, 0] = 3
+    moved = crop.Moved(flow, np.ones((size, size), np.float32), source)
+    color = moved.source[:, np.minimum(np.arange(size) + 3, size - 1)]  # what the network would have said
+    pasted = crop.paste_back(astronaut, color, np.zeros((size, size), np.float32), transform, moved)
+    shift = np.linalg.inv(transform[:, :2]) @ [3.0, 0.0]
+    matrix = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
+    area = (astronaut.shape[1], astronaut.shape[0])
+    wanted = cv2.warpAffine(astronaut, matrix, area, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+    middle = np.s_[110:170, 200:270]
+    assert np.abs(pasted[middle].astype(int) - wanted[middle]).mean() < 1.5
+    blurred = crop.paste_back(astronaut, color, np.zeros((size, size), np.float32), transform)
+    assert np.abs(blurred[middle].astype(int) - wanted[middle]).mean() > 3
+
+
+def test_paint_is_what_was_not_moved(astronaut: Pixels) -> None:
+    size = 32
+    source = np.random.default_rng(0).uniform(-1, 1, (3, size, size)).astype(np.float32)
+    motion = np.zeros((3, size, size), np.float32)
+    motion[2] = 0.25
+    moved = crop.Moved.of(motion, source)
+    color = 0.25 * moved.source + 0.75 * 0.5
+    assert np.allclose(moved.paint(color), 0.75 * 0.5, atol=1e-6)
+    motion[0] = 2 * 2 / size  # two columns to the right
+    flow = crop.Moved.of(motion, source).flow
+    assert np.allclose(flow[:, :, 0], 2)
+    assert not flow[:, :, 1].any()

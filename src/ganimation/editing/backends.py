@@ -1,11 +1,12 @@
 """The generator behind one callable, whoever computes it.
 
-A backend takes source crops (N, 3, S, S) float32 in [-1, 1] and conditions (N, AUs) float32 and returns color
-(N, 3, S, S) in [-1, 1] and attention (N, 1, S, S) in [0, 1], all numpy. Backends are safe to share between threads.
+A backend takes source crops (N, 3, S, S) float32 in [-1, 1] and conditions (N, AUs) float32 and returns what the
+generator draws, all numpy. Backends are safe to share between threads.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,24 @@ from ganimation.errors import ModelError, require
 from ganimation.model import GENERATOR, ONNX, ModelConfig
 
 Array = NDArray[np.float32]
-Backend = Callable[[Array, Array], tuple[Array, Array]]
+
+
+class Drawn(NamedTuple):
+    """What a generator draws.
+
+    Attributes:
+        color: C, (N, 3, S, S) in [-1, 1].
+        attention: A, (N, 1, S, S) in [0, 1]; 1 keeps the source.
+        motion: (N, 3, S, S), x and y of where each pixel of C comes from, as shares of half the side, and the share of
+            C that is moved source; ``None`` of a generator that only paints.
+    """
+
+    color: Array
+    attention: Array
+    motion: Array | None
+
+
+Backend = Callable[[Array, Array], Drawn]
 
 
 def load_backend(folder: Path, config: ModelConfig, name: str = "auto", threads: int = 0) -> Backend:
@@ -54,9 +72,12 @@ def _onnxruntime(folder: Path, config: ModelConfig, threads: int) -> Backend:
     if set(shapes) != {"source", "condition"} or shapes["condition"][1] != len(config.aus):
         raise ModelError(f"{path}: does not fit its config of {len(config.aus)} AUs; export the model again")
 
-    def run(source: Array, condition: Array) -> tuple[Array, Array]:
-        color, attention = session.run(["color", "attention"], {"source": source, "condition": condition})
-        return color, attention
+    outputs = {node.name for node in session.get_outputs()}
+    names = ["color", "attention", *(["motion"] if "motion" in outputs else [])]
+
+    def run(source: Array, condition: Array) -> Drawn:
+        color, attention, *motion = session.run(names, {"source": source, "condition": condition})
+        return Drawn(color, attention, motion[0] if motion else None)
 
     return run
 
@@ -80,10 +101,11 @@ def _torch(folder: Path, config: ModelConfig, threads: int) -> Backend:
     if threads:
         torch.set_num_threads(threads)
 
-    def run(source: Array, condition: Array) -> tuple[Array, Array]:
+    def run(source: Array, condition: Array) -> Drawn:
         image = torch.from_numpy(np.ascontiguousarray(source)).to(memory_format=torch.channels_last)
         with torch.inference_mode():
-            color, attention = generator(image, torch.from_numpy(np.ascontiguousarray(condition)))
-        return color.contiguous().numpy(), attention.contiguous().numpy()
+            color, attention, motion = generator.draw(image, torch.from_numpy(np.ascontiguousarray(condition)))
+        moved = None if motion is None else motion.contiguous().numpy()
+        return Drawn(color.contiguous().numpy(), attention.contiguous().numpy(), moved)
 
     return run

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ganimation.action_units import Request, emotion_requests, requests_from_mapping
 from ganimation.editing.backends import load_backend
 from ganimation.errors import FaceError, MediaError
-from ganimation.faces.crop import Transform, cut, paste_back
+from ganimation.faces.crop import Moved, Transform, cut, paste_back
 from ganimation.faces.reader import Face, FaceReader
 from ganimation.media.images import Photo, read_image, write_image
 from ganimation.model import ModelConfig, bundled
@@ -36,6 +36,7 @@ class EditedFace:
         color: C, (S, S, 3) float32 in [-1, 1]; ``None`` if nothing was asked that the face does not show already.
         attention: A, (S, S) float32 in [0, 1], 1 keeps the photo; ``None`` likewise.
         transform: ``crop_from_photo`` of the two.
+        moved: which part of C is the photo's own pixels, moved; ``None`` of a model that only paints.
     """
 
     face: Face
@@ -43,6 +44,7 @@ class EditedFace:
     color: NDArray[np.float32] | None
     attention: NDArray[np.float32] | None
     transform: Transform
+    moved: Moved | None = None
 
 
 @dataclass(frozen=True)
@@ -170,19 +172,20 @@ class Editor:
             for index, (face, mix) in enumerate(zip(planned, mixes, strict=True))
             if any(abs(mix[code] - face.shown[code]) > SAME for code in self.config.aus)
         ]
-        results: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        results: dict[int, EditedFace] = {}
         if moved:
             target = np.array([[mixes[index][code] for code in self.config.aus] for index in moved], np.float32)
             shown = np.array([[planned[index].shown[code] for code in self.config.aus] for index in moved], np.float32)
             told = target - shown if self.config.condition == "relative" else target
-            color, attention = self._backend(np.stack([planned[index].crop for index in moved]), told)
-            pairs = zip(color.transpose(0, 2, 3, 1), attention[:, 0], strict=True)
-            results = dict(zip(moved, pairs, strict=True))
+            drawn = self._backend(np.stack([planned[index].crop for index in moved]), told)
+            for row, index in enumerate(moved):
+                face = planned[index]
+                color, attention = np.ascontiguousarray(drawn.color[row].transpose(1, 2, 0)), drawn.attention[row, 0]
+                motion = None if drawn.motion is None else Moved.of(drawn.motion[row], face.crop)
+                results[index] = EditedFace(face.face, mixes[index], color, attention, face.transform, motion)
         return [
-            EditedFace(face.face, mix, color, attention, face.transform)
-            for (color, attention), face, mix in zip(
-                [results.get(index, (None, None)) for index in range(len(planned))], planned, mixes, strict=True
-            )
+            results.get(index) or EditedFace(face.face, mix, None, None, face.transform)
+            for index, (face, mix) in enumerate(zip(planned, mixes, strict=True))
         ]
 
 
@@ -223,7 +226,7 @@ class Session:
         pixels = self.photo.pixels
         for face in edited:
             if face.color is not None and face.attention is not None:
-                pixels = paste_back(pixels, np.ascontiguousarray(face.color), face.attention, face.transform)
+                pixels = paste_back(pixels, face.color, face.attention, face.transform, face.moved)
         return Edit(self.photo.with_pixels(pixels), tuple(edited))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ganimation.editing.backends import Backend, load_backend
 from ganimation.errors import require
+from ganimation.faces.crop import Moved, cut, paste_back
 from ganimation.model import ModelConfig
 
 Pixels = NDArray[np.uint8]
@@ -48,8 +49,7 @@ class Subject(Protocol):
 class Model:
     """A model's generator on aligned faces.
 
-    As when a photo is edited, the generator sees the crop at its own size, and its colours and mask are scaled to the
-    crop's (Eq. 1).
+    As when a photo is edited, the generator sees the crop at its own size, and what it draws goes back at the crop's.
 
     Args:
         folder: of the model.
@@ -65,13 +65,15 @@ class Model:
 
     def __call__(self, crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:
         """Edit one face, see :class:`Subject`."""
-        side = crop.shape[0]
-        small = resize(crop, self.config.size).transpose(2, 0, 1)[None] / 127.5 - 1
+        side, size = len(crop), self.config.size
+        scale = size / side
+        transform = np.array([[scale, 0.0, (scale - 1) / 2], [0.0, scale, (scale - 1) / 2]])
+        small = (cut(crop, transform, size).astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
         told = target_aus - source_aus if self.config.condition == "relative" else target_aus
-        color, attention = self._run(small.astype(np.float32), told[None].astype(np.float32))
-        c, a = resize(color[0].transpose(1, 2, 0), side), resize(attention[0, 0], side)
-        value = (1 - a[:, :, None]) * (c + 1) * 127.5 + a[:, :, None] * crop
-        return Edited(np.asarray(np.clip(np.rint(value), 0, 255), np.uint8), a)
+        drawn = self._run(np.ascontiguousarray(small[None]), told[None].astype(np.float32))
+        color, attention = np.ascontiguousarray(drawn.color[0].transpose(1, 2, 0)), drawn.attention[0, 0]
+        moved = None if drawn.motion is None else Moved.of(drawn.motion[0], small)
+        return Edited(paste_back(crop, color, attention, transform, moved), resize(attention, side))
 
 
 def copy(crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:

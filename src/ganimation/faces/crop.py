@@ -132,11 +132,41 @@ def bounds(transform: Transform, size: int, shape: tuple[int, int], margin: int 
     return x0, y0, max(x0, min(width, int(high[0]))), max(y0, min(height, int(high[1])))
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Which part of C is the source's own pixels, moved.
+
+    Attributes:
+        flow: (S, S, 2), x and y from each pixel of the crop to where it comes from, in pixels of the crop.
+        share: (S, S) in [0, 1], of moved source in C; the rest is paint.
+        source: the crop itself, RGB in [-1, 1], (S, S, 3).
+    """
+
+    flow: NDArray[np.float32]
+    share: NDArray[np.float32]
+    source: NDArray[np.float32]
+
+    @staticmethod
+    def of(motion: NDArray[np.float32], source: NDArray[np.float32]) -> "Moved":
+        """Return it from a generator's ``motion`` (3, S, S) and the crop (3, S, S) that it saw."""
+        flow = motion[:2].transpose(1, 2, 0) * (motion.shape[1] / 2)
+        return Moved(flow, motion[2], np.ascontiguousarray(source.transpose(1, 2, 0)))
+
+    def paint(self, color: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return C without what was moved, as much of it as there is: (S, S, 3)."""
+        size = len(self.share)
+        x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
+        flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
+        moved = cv2.remap(self.source, x + self.flow[:, :, 0], y + self.flow[:, :, 1], flags, borderMode=border)
+        return np.asarray(color - self.share[:, :, None] * moved, np.float32)
+
+
 def paste_back(
     image: NDArray[np.uint8],
     color: NDArray[np.float32],
     attention: NDArray[np.float32],
     transform: Transform,
+    moved: Moved | None = None,
 ) -> NDArray[np.uint8]:
     """Blend an edited crop into the photo at the photo's own resolution (Eq. 1); see the drawing above.
 
@@ -145,6 +175,7 @@ def paste_back(
         color: C of the crop, RGB in [-1, 1], (S, S, 3).
         attention: A of the crop in [0, 1], (S, S); 1 keeps the photo.
         transform: ``crop_from_photo`` of that crop.
+        moved: which part of C is moved source; that part is taken from the photo itself, as sharp as it is.
 
     Returns:
         A new image. Pixels outside the crop, and those where A is 1, keep the photo's bytes.
@@ -153,22 +184,52 @@ def paste_back(
     x0, y0, x1, y1 = bounds(transform, size, image.shape[:2])
     result = image.copy()
     change = np.asarray((1.0 - attention) * border_window(size), np.float32)
+    if moved is not None:
+        color = moved.paint(color)
     for top in range(y0, y1, _BAND):
         bottom = min(top + _BAND, y1)
         part = result[top:bottom, x0:x1]
-        part[:] = _paste_band(part, color, change, _moved(transform, x0, top))
+        band = _moved(transform, x0, top)
+        sharp = None if moved is None else _move(image, moved, band, (x0, top), part.shape[:2])
+        part[:] = _paste_band(part, color, change, band, sharp)
     return result
 
 
+def _move(
+    image: NDArray[np.uint8], moved: Moved, transform: Transform, origin: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return the photo's own pixels where the flow takes them, times their share, in [-1, 1] for one part of it."""
+    height, width = shape
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flow = np.concatenate([moved.flow, moved.share[:, :, None]], axis=2)
+    there = cv2.warpAffine(flow, transform, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    shift = there[:, :, :2] @ np.linalg.inv(transform[:, :2]).T.astype(np.float32)
+    x = shift[:, :, 0] + np.arange(origin[0], origin[0] + width, dtype=np.float32)
+    y = shift[:, :, 1] + np.arange(origin[1], origin[1] + height, dtype=np.float32)[:, None]
+    left, top = (max(0, int(np.floor(at.min())) - 2) for at in (x, y))  # OpenCV's maps reach 32,767 pixels
+    right, bottom = int(np.ceil(x.max())) + 3, int(np.ceil(y.max())) + 3
+    window = image[top:bottom, left:right]
+    if 0 in window.shape:
+        window, left, top = image, 0, 0
+    pixels = cv2.remap(window, x - left, y - top, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray((pixels / np.float32(127.5) - 1) * there[:, :, 2:], np.float32)
+
+
 def _paste_band(
-    part: NDArray[np.uint8], color: NDArray[np.float32], change: NDArray[np.float32], transform: Transform
+    part: NDArray[np.uint8],
+    color: NDArray[np.float32],
+    change: NDArray[np.float32],
+    transform: Transform,
+    sharp: NDArray[np.float32] | None,
 ) -> NDArray[np.uint8]:
-    """Blend the crop into one part of the photo; ``change`` is 1 - A."""
+    """Blend the crop into one part of the photo; ``change`` is 1 - A, ``sharp`` is added to the colours."""
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP  # the matrix maps the photo's pixels to the crop's
     area = (part.shape[1], part.shape[0])
     weight = cv2.warpAffine(change, transform, area, flags=flags, borderMode=cv2.BORDER_CONSTANT)
     weight = np.clip(weight, 0.0, 1.0)[:, :, None]
     paint = cv2.warpAffine(color, transform, area, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    if sharp is not None:
+        paint = paint + sharp
     mixed = weight * (np.clip(paint, -1.0, 1.0) + 1.0) * 127.5 + (1.0 - weight) * part
     return np.where(weight > 0.0, np.rint(mixed), part).astype(np.uint8)
 

@@ -120,15 +120,26 @@ class Generator(nn.Module):
         Returns:
             color (N, 3, H, W) in [-1, 1] and attention (N, 1, H, W) in [0, 1]; A = 1 keeps the source.
         """
+        color, attention, _ = self.draw(source, condition)
+        return color, attention
+
+    def draw(self, source: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return C, A and how C was made, see :meth:`forward`.
+
+        Returns:
+            with the head ``warp`` the third is (N, 3, H, W): where each pixel comes from, x and y as shares of half the
+            width and height, and the share of C that is moved source rather than paint; else ``None``.
+        """
         maps = condition.to(source.dtype)[:, :, None, None].expand(-1, -1, source.shape[2], source.shape[3])
         deepest = self.body[: self._deepest](torch.cat([source, maps], dim=1))
         x = self.body[self._deepest :](deepest)
         color, attention = torch.tanh(self.color(x)), torch.sigmoid(self.attention(x))
         if self.flow is not None and self.brush is not None:
             flow = REACH * torch.tanh(nn.functional.interpolate(self.flow(deepest), scale_factor=4, mode="bilinear"))
-            brush = torch.sigmoid(self.brush(x))
-            color = brush * color + (1 - brush) * warp(source, flow)
-        return color, attention
+            share = torch.sigmoid(-self.brush(x))
+            color = (1 - share) * color + share * warp(source, flow)
+            return color, attention, torch.cat([flow, share], dim=1)
+        return color, attention, None
 
 
 def warp(source: Tensor, flow: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganimation.action_units import ACTION_UNITS
 from ganimation.errors import ModelError, TrainingError, require
@@ -112,8 +112,21 @@ def _write(folder: Path, config: ModelConfig, state: dict[str, Any], appendix: s
     (folder / CARD).write_text(card(config) + appendix, encoding="utf-8")
 
 
+class _Drawing(nn.Module):
+    """A generator that gives all it draws."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, source: Tensor, condition: Tensor) -> tuple[Tensor, ...]:
+        return tuple(drawn for drawn in self.generator.draw(source, condition) if drawn is not None)
+
+
 def write_onnx(generator: Generator, size: int, path: Path) -> None:
     """Write the generator as ONNX: any batch, height and width (multiples of 4); weights stored as half precision.
+
+    Outputs are ``color`` and ``attention``, and ``motion`` of a generator that has one, see :meth:`Generator.draw`.
 
     Weights must be half-precision numbers already; the file widens them when it is loaded, so nothing is lost.
     """
@@ -128,12 +141,12 @@ def write_onnx(generator: Generator, size: int, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter deprecates parts of itself
         program = torch.onnx.export(
-            generator.eval(),
+            _Drawing(generator).eval(),
             (image, told),
             dynamo=True,
             dynamic_shapes=shapes,
             input_names=["source", "condition"],
-            output_names=["color", "attention"],
+            output_names=["color", "attention", *(["motion"] if generator.flow is not None else [])],
             verbose=False,
         )
     assert program is not None
