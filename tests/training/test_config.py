@@ -70,8 +70,8 @@ def test_one_field_is_overridden() -> None:
     everywhere = override(SMALL, "weights.attention=0.3")
     assert [phase.weights.attention for phase in everywhere.phases] == [0.3, 0.3, 0.3]
     once = override(SMALL, "adversarial.weights.attention=0.5")
-    assert [phase.weights.attention for phase in once.phases] == [0.003, 0.3, 0.5]
-    assert [phase.steps for phase in override(SMALL, "critic.steps=7").phases] == [2000, 7, 1200]
+    assert [phase.weights.attention for phase in once.phases] == [0.01, 0.2, 0.5]
+    assert [phase.steps for phase in override(SMALL, "critic.steps=7").phases] == [2000, 7, 1500]
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,7 @@ class Generator(nn.Module):
         return color, attention, None
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # compiled within a channels-last generator, torch 2.13 gives the flow no gradient
 def warp(source: Tensor, flow: Tensor) -> Tensor:
     """Return an image whose pixels come from elsewhere in the source; beyond its edge the last pixels go on.
 

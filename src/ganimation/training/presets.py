@@ -49,7 +49,9 @@ OFFICIAL = dataclasses.replace(
     ),
 )
 
-_SMALL_WEIGHTS = Weights(expression=200.0, cycle=10.0, attention=0.3, smoothness=1e-4, pair=30.0, color=15.0)
+_SMALL_WEIGHTS = Weights(
+    expression=100.0, cycle=10.0, attention=0.2, attention_form="change", smoothness=1e-4, pair=30.0, color=15.0
+)
 
 #: A usable model on a laptop's CPU: learn from pairs of one session, let the critic catch up, then everything together.
 SMALL = TrainingConfig(
@@ -58,6 +60,7 @@ SMALL = TrainingConfig(
     batch=16,
     generator_width=32,
     upsample="resize",
+    color_head="warp",
     condition="relative",
     critic_width=48,
     critic_cap=256,
@@ -77,11 +80,11 @@ SMALL = TrainingConfig(
             generator_rate=4e-4,
             decay_from=0.3,
             decay_to=0.2,
-            weights=dataclasses.replace(_SMALL_WEIGHTS, pair=1.0, color=0.5, attention=0.003, smoothness=1e-6),
+            weights=dataclasses.replace(_SMALL_WEIGHTS, pair=1.0, color=0.5, attention=0.01, smoothness=1e-6),
         ),
         Phase(
             "critic",
-            steps=700,
+            steps=1500,
             critic_steps=1,
             train_generator=False,
             paired=0.5,
@@ -90,7 +93,7 @@ SMALL = TrainingConfig(
         ),
         Phase(
             "adversarial",
-            steps=1200,
+            steps=1500,
             critic_steps=3,
             paired=0.5,
             generator_rate=1e-4,
