@@ -17,9 +17,12 @@ from ganimation.cli.shared import (
     progress,
     read_expression,
 )
-from ganimation.errors import MediaError
+from ganimation.errors import ActionUnitError, MediaError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ganimation.editing.editor import Pixels
     from ganimation.faces.reader import Face
 
 
@@ -64,6 +67,9 @@ def _add_animate(commands: Any) -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="length of the film (default 2)")
     parser.add_argument("--fps", type=float, default=25.0, help="frames a second (default 25)")
     parser.add_argument("--easing", default="smooth", help="smooth (default) or linear")
+    parser.add_argument(
+        "--timeline", type=Path, metavar="FILE", help="keyframes (JSON), or a CSV of AUs: docs/films.md"
+    )
     parser.add_argument("--one-way", action="store_true", help="end at the expression instead of coming back")
     parser.add_argument("--max-side", type=int, default=1080, help="longest side of the film in pixels (default 1080)")
 
@@ -71,6 +77,8 @@ def _add_animate(commands: Any) -> None:
 def _animate(options: argparse.Namespace) -> None:
     from ganimation.editing.animation import alphas
     from ganimation.editing.editor import Editor
+    from ganimation.editing.films import play
+    from ganimation.editing.timeline import read_timeline
     from ganimation.media.images import Photo, check_writable, to_srgb
     from ganimation.media.video import SUFFIXES, shrink, write_film
 
@@ -81,10 +89,18 @@ def _animate(options: argparse.Namespace) -> None:
     frames = alphas(options.seconds, options.fps, options.easing, back=not options.one_way)
     editor = Editor.from_pretrained(options.model, options.backend)
     requests = read_expression(options, editor)
+    if options.timeline and requests:
+        raise ActionUnitError("--timeline says what is asked; leave out --au, --emotion and --expression")
+    timeline = read_timeline(options.timeline, editor.config.aus) if options.timeline else None
     photo = Photo(shrink(to_srgb(open_photo(options, options.photo)), options.max_side))
-    films = editor.animate(photo, requests, frames, which)
+    film: Iterator[Pixels]
+    if timeline is None:
+        count, film = len(frames), editor.animate(photo, requests, frames, which)
+    else:
+        count = round(timeline.seconds * options.fps) + 1
+        film = play(editor.session(photo, {}, which), timeline, options.fps)
     with progress("frames") as advance:
-        counted = (advance(number, len(frames)) or frame for number, frame in enumerate(films, start=1))
+        counted = (advance(number, count) or frame for number, frame in enumerate(film, start=1))
         write_film(counted, options.output, options.fps)
     print(options.output)
 

@@ -1,7 +1,7 @@
 """Edit the faces of a photo: the paper's method on a photo in the wild (Sec. 6.5)."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -214,11 +214,13 @@ class Session:
 
     def changed(self, change: Mapping[str, float]) -> Edit:
         """Return the photo with what its faces show, changed by so much: by AU, in [-1, 1]."""
+        return self.towards(
+            lambda shown: {code: min(1.0, max(0.0, own + change.get(code, 0.0))) for code, own in shown.items()}
+        )
 
-        def moved(shown: Mapping[str, float]) -> dict[str, float]:
-            return {code: min(1.0, max(0.0, own + change.get(code, 0.0))) for code, own in shown.items()}
-
-        return replace(self, faces=[replace(face, target=moved(face.shown)) for face in self.faces]).at(1.0)
+    def towards(self, target: Callable[[Mapping[str, float]], dict[str, float]]) -> Edit:
+        """Return the photo whose faces show what a function makes of what they show, both by AU in [0, 1]."""
+        return replace(self, faces=[replace(face, target=target(face.shown)) for face in self.faces]).at(1.0)
 
     def at(self, alpha: float) -> Edit:
         """Return the photo at ``alpha`` in [0, 1]; where no face changes, the photo itself, bit for bit."""

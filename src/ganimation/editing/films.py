@@ -1,5 +1,6 @@
 """Edit films frame by frame, and drive photos and films by what another film shows. One frame is held at a time."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ganimation.action_units import ACTION_UNITS, REGIONS, Request
 from ganimation.editing.editor import Editor, Session
+from ganimation.editing.timeline import Timeline
 from ganimation.errors import ActionUnitError, FaceError
 from ganimation.faces.reader import FaceReader
 from ganimation.faces.tracker import FaceTracker
@@ -146,6 +148,12 @@ def drive_photo(session: Session, performance: Performance, changes: Array) -> I
     for time, change in zip(performance.times, changes, strict=True):
         edit = session.changed(dict(zip(performance.aus, change.tolist(), strict=True)))
         yield Frame(edit.image, time)
+
+
+def play(session: Session, timeline: Timeline, fps: float) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames of a timeline from 0 to its last key, RGB uint8."""
+    for number in range(round(timeline.seconds * fps) + 1):
+        yield session.towards(functools.partial(timeline.at, number / fps)).image
 
 
 def drive_film(
