@@ -110,3 +110,14 @@ def test_every_unit_is_described() -> None:
         assert unit.name
         assert unit.muscle
     assert set(au.DEFAULT_AUS) | set(au.OPENFACE_AUS) <= set(au.ACTION_UNITS)
+
+
+def test_one_side_is_asked_for() -> None:
+    assert au.parse_request("AU12L=0.8") == au.Request("AU12", 0.8, side="L")
+    assert au.parse_request("au2r=+0.3") == au.Request("AU02", 0.3, relative=True, side="R")
+    found = au.requests_from_mapping({"AU12": 0.2, "AU12L": 0.9, "AU01R": "-0.1"})
+    assert [request.name for request in found] == ["AU12", "AU12L", "AU01R"]
+    with pytest.raises(ActionUnitError, match="AU12L is asked for 2 times"):
+        au.parse_requests(["AU12L=1", "12l=0.5"])
+    with pytest.raises(ActionUnitError, match=r"AU12=1.5: an intensity lies in \[0, 1\]"):
+        au.parse_request("AU12L=1.5")

@@ -143,11 +143,20 @@ def intensity_from_facs(code: float) -> float:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of one AU: an intensity in [0, 1], or, if ``relative``, a change in [-1, 1] of what is shown."""
+    """What is asked of one AU: an intensity in [0, 1], or, if ``relative``, a change in [-1, 1] of what is shown.
+
+    ``side`` is ``L`` or ``R`` for the person's left or right alone, empty for both.
+    """
 
     code: str
     value: float
     relative: bool = False
+    side: str = ""
+
+    @property
+    def name(self) -> str:
+        """``AU12``, or ``AU12L`` of one side."""
+        return self.code + self.side
 
     def resolve(self, shown: float) -> float:
         """Return the intensity asked for, in [0, 1], of a face that shows ``shown``."""
@@ -157,6 +166,8 @@ class Request:
 def parse_request(text: str, known: Iterable[str] = tuple(ACTION_UNITS)) -> Request:
     """Parse ``AU12=0.8`` (absolute) or ``AU12=+0.3`` / ``AU12=-0.3`` (relative to what the photo shows).
 
+    ``AU12L=0.8`` and ``AU12R=0.8`` ask it of the person's left or right alone.
+
     Raises:
         ActionUnitError: not of that form, an unknown AU, or a value out of range.
     """
@@ -164,20 +175,27 @@ def parse_request(text: str, known: Iterable[str] = tuple(ACTION_UNITS)) -> Requ
     number = number.strip()
     if not equals or not number:
         raise ActionUnitError(f"{text!r}: write an AU and an intensity, like AU12=0.8 or AU12=+0.3")
+    name, side = _side(name)
     code = parse_code(name, known)
     try:
         value = float(number)
     except ValueError:
         raise ActionUnitError(f"{text!r}: {number!r} is not a number; write AU12=0.8 or AU12=+0.3") from None
-    return _request(code, value, relative=number[0] in "+-")
+    return _request(code, value, number[0] in "+-", side)
 
 
-def _request(code: str, value: float, relative: bool) -> Request:
+def _side(name: str) -> tuple[str, str]:
+    """Return ``AU12`` and ``L`` of ``AU12L``; names without a side as they are."""
+    match = re.fullmatch(r"\s*((?:au)?\s*\d{1,2})\s*([lr])\s*", name, re.IGNORECASE)
+    return (match[1], match[2].upper()) if match else (name, "")
+
+
+def _request(code: str, value: float, relative: bool, side: str = "") -> Request:
     if not relative:
-        return Request(code, check_intensity(value, code))
+        return Request(code, check_intensity(value, code), side=side)
     if not (math.isfinite(value) and -1.0 <= value <= 1.0):
         raise ActionUnitError(f"{code}={value:+g}: a relative change lies in [-1, 1]")
-    return Request(code, value, relative=True)
+    return Request(code, value, relative=True, side=side)
 
 
 def parse_requests(texts: Iterable[str], known: Iterable[str] = tuple(ACTION_UNITS)) -> tuple[Request, ...]:
@@ -191,10 +209,10 @@ def parse_requests(texts: Iterable[str], known: Iterable[str] = tuple(ACTION_UNI
 
 def _once(requests: Sequence[Request]) -> tuple[Request, ...]:
     """Return the requests if each is of another AU."""
-    codes = [request.code for request in requests]
-    for code in codes:
-        if codes.count(code) > 1:
-            raise ActionUnitError(f"{code} is asked for {codes.count(code)} times; name it once")
+    names = [request.name for request in requests]
+    for name in names:
+        if names.count(name) > 1:
+            raise ActionUnitError(f"{name} is asked for {names.count(name)} times; name it once")
     return tuple(requests)
 
 
@@ -230,7 +248,8 @@ def requests_from_mapping(
         elif isinstance(value, bool) or not isinstance(value, SupportsFloat):
             raise ActionUnitError(f"{name} is {value!r}; expected a number, or a string like '+0.3'")
         else:
-            requests.append(_request(parse_code(name, known), float(value), False))
+            plain, side = _side(name)
+            requests.append(_request(parse_code(plain, known), float(value), False, side))
     return _once(requests)
 
 

@@ -167,3 +167,30 @@ def test_damaged_configs(model: Path, tmp_path: Path, change: dict[str, object],
     (folder / "config.json").write_text("{")
     with pytest.raises(ModelError, match="cannot be read"):
         Editor(folder)
+
+
+def test_one_side_moves_and_the_other_stays(editor: Editor, portrait: Path) -> None:
+    """The person's left is the picture's right."""
+    photo = read_image(portrait)
+    middle = editor.read(photo)[0].eyes[:, 0].mean()
+    width = photo.pixels.shape[1]
+
+    def moved(expression: dict[str, float]) -> tuple[float, float]:
+        change = np.abs(editor.edit(photo, expression).image.astype(int) - photo.pixels).sum(axis=(0, 2))
+        seam = 0.02 * width
+        return float(change[: int(middle - seam)].sum()), float(change[int(middle + seam) :].sum())
+
+    right, left = moved({"AU12L": 1.0, "AU02L": 1.0})
+    assert left > 4 * right
+    right, left = moved({"AU12R": 1.0, "AU02R": 1.0})
+    assert right > 4 * left
+    both, sides = editor.edit(photo, {"AU12": 0.7}), editor.edit(photo, {"AU12L": 0.7, "AU12R": 0.7})
+    assert np.abs(both.image.astype(int) - sides.image).max() <= 1
+    assert sides.faces[0].target["AU12"] == 0.7
+
+
+def test_a_side_overrides_both(editor: Editor, portrait: Path) -> None:
+    session = editor.session(portrait, {"AU12": 0.2, "AU12L": 0.9})
+    right, left = session.faces[0].targets_at(1.0)
+    assert (right["AU12"], left["AU12"]) == (0.2, 0.9)
+    assert len(editor.session(portrait, {"AU12": 0.2}).faces[0].targets_at(0.5)) == 1

@@ -55,10 +55,10 @@ def read_expression(options: argparse.Namespace, editor: "Editor") -> tuple[Requ
     known = editor.config.aus
     asked: dict[str, Request] = {}
     if options.emotion:
-        asked |= {request.code: request for request in editor.emotion(options.emotion, options.strength)}
+        asked |= {request.name: request for request in editor.emotion(options.emotion, options.strength)}
     if options.expression:
-        asked |= {request.code: request for request in read_requests(options.expression, known)}
-    asked |= {request.code: request for request in parse_requests(options.au, known)}
+        asked |= {request.name: request for request in read_requests(options.expression, known)}
+    asked |= {request.name: request for request in parse_requests(options.au, known)}
     return tuple(asked.values())
 
 

@@ -20,6 +20,9 @@ from ganimation.model import ModelConfig, bundled
 #: Intensities this close are the same; what `read` prints, rounded to two digits, must ask for nothing.
 SAME = 0.0051
 
+#: Width of the seam between a face's two sides, as a share of the crop's.
+MIDDLE = 0.16
+
 Which = Literal["largest", "all"] | int
 Pixels = NDArray[np.uint8]
 PhotoLike = Photo | Pixels | str | os.PathLike[str]
@@ -159,49 +162,70 @@ class Editor:
     def plan(self, photo: Photo, face: Face, requests: Sequence[Request]) -> "PlannedFace":
         """Return a face of a photo, cut out, with what is asked of it."""
         shown = {code: face.aus.get(code, 0.0) for code in self.config.aus}
-        target = shown | {request.code: request.resolve(shown[request.code]) for request in requests}
+        sides = [
+            shown
+            | {r.code: r.resolve(shown[r.code]) for r in sorted(requests, key=lambda r: r.side) if r.side in ("", own)}
+            for own in ("R", "L")
+        ]
+        left = sides[1] if any(request.side for request in requests) else None
         transform = face.crop_from_photo(self.config.size, self.config.template)
         crop = cut(photo.pixels, transform, self.config.size).astype(np.float32) / 127.5 - 1.0
-        return PlannedFace(face, shown, target, transform, np.ascontiguousarray(crop.transpose(2, 0, 1)))
+        return PlannedFace(face, shown, sides[0], transform, np.ascontiguousarray(crop.transpose(2, 0, 1)), left)
 
     def generate(self, planned: Sequence["PlannedFace"], alpha: float) -> list[EditedFace]:
         """Run the generator on faces whose target at ``alpha`` differs from what they show."""
-        mixes = [face.target_at(alpha) for face in planned]
-        moved = [
-            index
-            for index, (face, mix) in enumerate(zip(planned, mixes, strict=True))
-            if any(abs(mix[code] - face.shown[code]) > SAME for code in self.config.aus)
+        mixes = [face.targets_at(alpha) for face in planned]
+        rows = [
+            (index, mix)
+            for index, (face, sides) in enumerate(zip(planned, mixes, strict=True))
+            if any(abs(mix[code] - face.shown[code]) > SAME for mix in sides for code in self.config.aus)
+            for mix in sides
         ]
         results: dict[int, EditedFace] = {}
-        if moved:
-            target = np.array([[mixes[index][code] for code in self.config.aus] for index in moved], np.float32)
-            shown = np.array([[planned[index].shown[code] for code in self.config.aus] for index in moved], np.float32)
+        if rows:
+            target = np.array([[mix[code] for code in self.config.aus] for _, mix in rows], np.float32)
+            shown = np.array(
+                [[planned[index].shown[code] for code in self.config.aus] for index, _ in rows], np.float32
+            )
             told = target - shown if self.config.condition == "relative" else target
-            drawn = self._backend(np.stack([planned[index].crop for index in moved]), told)
-            for row, index in enumerate(moved):
+            drawn = self._backend(np.stack([planned[index].crop for index, _ in rows]), told)
+            places: dict[int, list[int]] = {}
+            for row, (index, _) in enumerate(rows):
+                places.setdefault(index, []).append(row)
+            for index, own in places.items():
                 face = planned[index]
-                color, attention = np.ascontiguousarray(drawn.color[row].transpose(1, 2, 0)), drawn.attention[row, 0]
-                motion = None if drawn.motion is None else Moved.of(drawn.motion[row], face.crop)
-                results[index] = EditedFace(face.face, mixes[index], color, attention, face.transform, motion)
+                color, attention = across(drawn.color[own]).transpose(1, 2, 0), across(drawn.attention[own])[0]
+                motion = None if drawn.motion is None else Moved.of(across(drawn.motion[own]), face.crop)
+                results[index] = EditedFace(
+                    face.face, mixes[index][0], np.ascontiguousarray(color), attention, face.transform, motion
+                )
         return [
-            results.get(index) or EditedFace(face.face, mix, None, None, face.transform)
-            for index, (face, mix) in enumerate(zip(planned, mixes, strict=True))
+            results.get(index) or EditedFace(face.face, sides[0], None, None, face.transform)
+            for index, (face, sides) in enumerate(zip(planned, mixes, strict=True))
         ]
 
 
 @dataclass(frozen=True)
 class PlannedFace:
-    """A face with its crop and what is asked of it: source (3, S, S) in [-1, 1], intensities by code."""
+    """A face with its crop and what is asked of it: source (3, S, S) in [-1, 1], intensities by code.
+
+    ``left`` is what is asked of the person's left side, where that is something else than ``target``.
+    """
 
     face: Face
     shown: dict[str, float]
     target: dict[str, float]
     transform: Transform
     crop: NDArray[np.float32]
+    left: dict[str, float] | None = None
 
-    def target_at(self, alpha: float) -> dict[str, float]:
-        """Return ``alpha * y_g + (1 - alpha) * y_r``."""
-        return {code: alpha * self.target[code] + (1.0 - alpha) * shown for code, shown in self.shown.items()}
+    def targets_at(self, alpha: float) -> list[dict[str, float]]:
+        """Return ``alpha * y_g + (1 - alpha) * y_r``: of both sides, or of the person's right and left."""
+        return [
+            {code: alpha * target[code] + (1.0 - alpha) * shown for code, shown in self.shown.items()}
+            for target in (self.target, self.left)
+            if target is not None
+        ]
 
 
 @dataclass(frozen=True)
@@ -220,7 +244,7 @@ class Session:
 
     def towards(self, target: Callable[[Mapping[str, float]], dict[str, float]]) -> Edit:
         """Return the photo whose faces show what a function makes of what they show, both by AU in [0, 1]."""
-        return replace(self, faces=[replace(face, target=target(face.shown)) for face in self.faces]).at(1.0)
+        return replace(self, faces=[replace(face, target=target(face.shown), left=None) for face in self.faces]).at(1.0)
 
     def at(self, alpha: float) -> Edit:
         """Return the photo at ``alpha`` in [0, 1]; where no face changes, the photo itself, bit for bit."""
@@ -230,6 +254,23 @@ class Session:
             if face.color is not None and face.attention is not None:
                 pixels = paste_back(pixels, face.color, face.attention, face.transform, face.moved)
         return Edit(self.photo.with_pixels(pixels), tuple(edited))
+
+
+def across(sides: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what was drawn for one face; of two drawings, the person's right and left, each on its side.
+
+    Generators are trained on faces and their mirror images and know no sides. Across the middle of the crop the two are
+    mixed smoothly.
+
+    Args:
+        sides: (1 or 2, channels, S, S).
+    """
+    if len(sides) == 1:
+        return np.asarray(sides[0], np.float32)
+    size = sides.shape[-1]
+    ramp = np.clip(((np.arange(size) + 0.5) / size - 0.5) / MIDDLE + 0.5, 0.0, 1.0).astype(np.float32)
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    return np.asarray((1 - ramp) * sides[0] + ramp * sides[1], np.float32)
 
 
 def choose(faces: Sequence[Face], which: Which) -> Sequence[Face]:

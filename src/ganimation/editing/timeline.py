@@ -105,6 +105,8 @@ def read_timeline(path: Path, known: Iterable[str] = DEFAULT_AUS) -> Timeline:
         if easing not in EASINGS:
             raise ActionUnitError(f"{where}: unknown easing {easing!r}; it is one of {', '.join(EASINGS)}")
         for request in requests:
+            if request.side:
+                raise ActionUnitError(f"{where}: {request.name}; a timeline moves both sides, write {request.code}")
             tracks.setdefault(request.code, []).append(Key(time, request, easing))
     if not tracks:
         raise ActionUnitError(f"{path}: no keyframe names an AU that the model knows ({', '.join(known)})")
