@@ -72,3 +72,23 @@ def test_the_zero_edit_through_the_network_changes_little(editor: Editor, portra
     color, attention, _ = load_backend(bundled(), config)(source, np.zeros((1, 16), np.float32))
     result = (1 - attention) * color + attention * source
     assert 10 * np.log10(4 / np.square(result - source).mean()) > 34
+
+
+def test_one_side_moves_and_the_other_stays(editor: Editor, portrait: Path) -> None:
+    """The person's left is the picture's right."""
+    photo = read_image(portrait)
+    middle = editor.read(photo)[0].eyes[:, 0].mean()
+    width = photo.pixels.shape[1]
+
+    def moved(expression: dict[str, float]) -> tuple[float, float]:
+        change = np.abs(editor.edit(photo, expression).image.astype(int) - photo.pixels).sum(axis=(0, 2))
+        seam = 0.02 * width
+        return float(change[: int(middle - seam)].sum()), float(change[int(middle + seam) :].sum())
+
+    right, left = moved({"AU12L": 1.0, "AU02L": 1.0})
+    assert left > 4 * right
+    right, left = moved({"AU12R": 1.0, "AU02R": 1.0})
+    assert right > 4 * left
+    both, sides = editor.edit(photo, {"AU12": 0.7}), editor.edit(photo, {"AU12L": 0.7, "AU12R": 0.7})
+    assert np.abs(both.image.astype(int) - sides.image).max() <= 1
+    assert sides.faces[0].target["AU12"] == 0.7

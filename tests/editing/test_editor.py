@@ -9,6 +9,7 @@ import pytest
 from ganimation import Editor, Photo
 from ganimation.action_units import DEFAULT_AUS, Request
 from ganimation.editing.animation import alphas
+from ganimation.editing.editor import across
 from ganimation.errors import ActionUnitError, FaceError, GanimationError, MediaError, ModelError
 from ganimation.media.images import read_image
 from tests.conftest import Pixels
@@ -169,24 +170,13 @@ def test_damaged_configs(model: Path, tmp_path: Path, change: dict[str, object],
         Editor(folder)
 
 
-def test_one_side_moves_and_the_other_stays(editor: Editor, portrait: Path) -> None:
-    """The person's left is the picture's right."""
-    photo = read_image(portrait)
-    middle = editor.read(photo)[0].eyes[:, 0].mean()
-    width = photo.pixels.shape[1]
-
-    def moved(expression: dict[str, float]) -> tuple[float, float]:
-        change = np.abs(editor.edit(photo, expression).image.astype(int) - photo.pixels).sum(axis=(0, 2))
-        seam = 0.02 * width
-        return float(change[: int(middle - seam)].sum()), float(change[int(middle + seam) :].sum())
-
-    right, left = moved({"AU12L": 1.0, "AU02L": 1.0})
-    assert left > 4 * right
-    right, left = moved({"AU12R": 1.0, "AU02R": 1.0})
-    assert right > 4 * left
-    both, sides = editor.edit(photo, {"AU12": 0.7}), editor.edit(photo, {"AU12L": 0.7, "AU12R": 0.7})
-    assert np.abs(both.image.astype(int) - sides.image).max() <= 1
-    assert sides.faces[0].target["AU12"] == 0.7
+def test_two_drawings_meet_in_the_middle() -> None:
+    sides = np.stack([np.zeros((3, 50, 50), np.float32), np.ones((3, 50, 50), np.float32)])
+    joined = across(sides)
+    assert not joined[:, :, :20].any()
+    assert (joined[:, :, 30:] == 1).all()
+    assert (np.diff(joined, axis=2) >= 0).all()
+    assert np.array_equal(across(sides[1:]), sides[1])
 
 
 def test_a_side_overrides_both(editor: Editor, portrait: Path) -> None:
