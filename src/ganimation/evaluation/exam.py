@@ -121,7 +121,13 @@ def examine(
         done += 1
         progress(done, total)
 
-    answers = {name: sit(subject, trials, looked, panel, jobs, count) for name, subject in subjects.items()}
+    torch = require("torch", "evaluate")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # ours compute side by side; two kinds of threads would wait for each other
+    try:
+        answers = {name: sit(subject, trials, looked, panel, jobs, count) for name, subject in subjects.items()}
+    finally:
+        torch.set_num_threads(threads)
     results = {name: _results(trials, answer, looked, info, panel) for name, answer in answers.items()}
     about = {
         "ganimation": __version__,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.action_units import ACTION_UNITS, EMOTIONS
+from ganimation.evaluation.features import Seen
 from ganimation.evaluation.panel import Look, Panel
 from ganimation.evaluation.subjects import Edited, Subject
 
@@ -160,26 +161,25 @@ def sit(
         count: called after each trial.
     """
 
-    def one(trial: Trial) -> tuple[Edited, Look]:
+    def one(trial: Trial) -> tuple[Edited, Look, Seen | None]:
         crop = faces.crops[trial.face]
         edited = subject(crop, faces.shown[trial.face], trial.target)
         if np.array_equal(edited.image, crop):
-            return edited, faces.looks[trial.face]
-        return edited, panel.look(edited.image, trial.kind == "emotion", is_full(trial) or trial.kind == "emotion")
+            return edited, faces.looks[trial.face], None
+        look = panel.look(edited.image, trial.kind == "emotion", is_full(trial) or trial.kind == "emotion")
+        return edited, look, panel.features(edited.image[None])
 
     pictures = np.empty((len(trials), *faces.crops.shape[1:]), np.uint8)
     cells = faces.cells[[trial.face for trial in trials]]
     pooled = faces.pooled[[trial.face for trial in trials]]
     looks, differences = [], []
     with ThreadPoolExecutor(jobs) as pool:
-        for number, (edited, look) in enumerate(pool.map(one, trials)):
-            crop = faces.crops[trials[number].face]
+        for number, (edited, look, seen) in enumerate(pool.map(one, trials)):
             pictures[number] = edited.image
-            if not np.array_equal(edited.image, crop):
-                seen = panel.features(edited.image[None])
+            if seen is not None:
                 cells[number], pooled[number] = seen.cells[0], seen.pooled[0]
             looks.append(look)
-            differences.append(_differences(edited, crop))
+            differences.append(_differences(edited, faces.crops[trials[number].face]))
             count()
     change, psnr, mask = (np.array(column, np.float64) for column in zip(*differences, strict=True))
     before = np.stack([faces.looks[trial.face].identity for trial in trials])
