@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,22 +114,9 @@ def examine(
         "warp": Warp(looked.shown, np.stack([panel.points(crop) for crop in looked.crops])),
     }
     trials = plan(looked.shown, info.aus, neutral, looked.sessions, seed)
-    done, total = 0, len(trials) * len(subjects)
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        progress(done, total)
-
-    torch = require("torch", "evaluate")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # ours compute side by side; two kinds of threads would wait for each other
-    try:
-        answers = {name: sit(subject, trials, looked, panel, jobs, count) for name, subject in subjects.items()}
-    finally:
-        torch.set_num_threads(threads)
+    answers = _all_sit(subjects, trials, looked, panel, jobs, progress)
     results = {name: _results(trials, answer, looked, info, panel) for name, answer in answers.items()}
-    about = {
+    about: dict[str, Any] = {
         "ganimation": __version__,
         "models": {name: dict(model.config.training) for name, model in subjects.items() if isinstance(model, Model)},
         "dataset": folder.resolve().name,
@@ -145,11 +132,36 @@ def examine(
         "icc": {judge: dict(icc) for judge, icc in panel.icc.items()},
         "names": looked.names,
     }
-    first, *others = (name for name, subject in subjects.items() if isinstance(subject, Model))
+    first, *others = about["models"]
     comparison = {
         other: measures.comparison(trials, answers[first], answers[other], info.aus, panel.aus) for other in others
     }
     return Exam(about, looked, trials, answers, results, comparison)
+
+
+def _all_sit(
+    subjects: Mapping[str, Subject],
+    trials: Sequence[Trial],
+    faces: Faces,
+    panel: Panel,
+    jobs: int,
+    progress: Progress,
+) -> dict[str, Answers]:
+    """Return the answers of all subjects, and tell progress over all of them."""
+    done, total = 0, len(trials) * len(subjects)
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    torch = require("torch", "evaluate")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # ours compute side by side; two kinds of threads would wait for each other
+    try:
+        return {name: sit(subject, trials, faces, panel, jobs, count) for name, subject in subjects.items()}
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _models(paths: Sequence[Path], info: DatasetInfo) -> Iterator[tuple[str, Model]]:
