@@ -19,7 +19,7 @@ from pyarrow import parquet
 from ganimation.data.dataset import FaceDataset, write_shards
 from ganimation.errors import DatasetError, TrainingError
 from ganimation.training import checkpoints
-from ganimation.training.loop import Cadence, Tuning, train
+from ganimation.training.loop import Cadence, Tuning, train, weigh_aus
 from ganimation.training.state import build_networks
 from tests.training.tiny import STEPS, TINY, train_tiny
 
@@ -233,3 +233,9 @@ def test_a_damaged_checkpoint_of_the_future_does_not_push_out_a_new_one(tmp_path
     assert found is not None
     assert found[0] == 300
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"step-00000{step}.pt" for step in (200, 300, 900)]
+
+
+def test_aus_that_vary_little_count_more_with_a_mean_of_one() -> None:
+    aus = np.array([[0.0, 0.0], [0.2, 0.8]], np.float32)
+    assert weigh_aus(aus, 1.0).tolist() == pytest.approx([32 / 17, 2 / 17])
+    assert weigh_aus(aus, 0.0).tolist() == [1.0, 1.0]

@@ -116,3 +116,8 @@ def test_terms_do_not_depend_on_the_batch_size() -> None:
         assert losses.attention_penalty(attention, form) == pytest.approx(losses.attention_penalty(twice[0], form))
     assert losses.smoothness(attention, "squared") == pytest.approx(losses.smoothness(twice[0], "squared"))
     assert losses.distance(image, 0 * image) == pytest.approx(losses.distance(twice[1], 0 * twice[1]))
+
+
+def test_errors_of_aus_count_by_their_weights() -> None:
+    predicted, aus = torch.tensor([[0.5, 0.1]]), torch.zeros(1, 2)
+    assert losses.expression(predicted, aus, "mean", torch.tensor([0.4, 1.6])).item() == pytest.approx(0.058)

@@ -116,6 +116,8 @@ class TrainingConfig:
         ema: decay of the averaged generator that is exported; 0 exports the generator itself.
         targets: how target AUs are drawn.
         balance: exponent that draws expressive photos with rare AUs more often; 0 draws all alike.
+        au_balance: exponent that lets errors of AUs that vary little count more in the expression loss; 0 for all
+            alike, as in the paper.
         augment: small shifts, turns, scales and changes of light beside mirroring.
         buffer: generated images of the past that the critic is shown again, over all devices; 0 for none. An ablation
             of the paper, after Shrivastava et al. 2017.
@@ -146,6 +148,7 @@ class TrainingConfig:
     ema: float = 0.0
     targets: TargetMix = field(default_factory=TargetMix)
     balance: float = 0.0
+    au_balance: float = 0.0
     augment: bool = False
     buffer: int = 0
     attention_low: float = 0.0
@@ -224,7 +227,7 @@ class TrainingConfig:
         for name in ("batch", "generator_width", "critic_width", "critic_layers", "critic_cap", "penalty_every"):
             _check_range(name, getattr(self, name), 1)
         _check_range("seed", self.seed, 0, 2**63 - 1)
-        for name in ("generator_blocks", "buffer", "balance", "reread_every"):
+        for name in ("generator_blocks", "buffer", "balance", "au_balance", "reread_every"):
             _check_range(name, getattr(self, name), 0)
         for name in ("ema", "attention_low", "attention_high"):
             _check_range(name, getattr(self, name), 0, 1)

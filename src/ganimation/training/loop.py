@@ -22,6 +22,8 @@ from typing import Any, TextIO
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import MediaError, TrainingError, require
@@ -163,7 +165,22 @@ def build_game(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> 
     """Return what all updates of a run share."""
     rereader = Rereader(dataset.info, torch.get_num_threads()) if config.reread_every else None
     features = load_features([phase.weights.cycle_form for phase in config.phases], fabric.device)
-    return Game(config, fabric, features, rereader)
+    au_weights = weigh_aus(dataset.aus, config.au_balance) if config.au_balance else None
+    return Game(config, fabric, features, rereader, au_weights.to(fabric.device) if au_weights is not None else None)
+
+
+def weigh_aus(aus: NDArray[np.float32], balance: float) -> Tensor:
+    """Return what each AU counts in the expression loss: its variance to the power of minus ``balance``, 1 on average.
+
+    With 1, every AU's error is a share of its variance, and AUs that move little are learned as well as those that
+    move much; with 0 all count the same, as in the paper.
+
+    Args:
+        aus: (faces, AUs) of the data set.
+        balance: the exponent.
+    """
+    weights = np.maximum(aus.astype(np.float64).var(axis=0), 1e-4) ** -balance
+    return torch.from_numpy((weights / weights.mean()).astype(np.float32))
 
 
 def take_step(

@@ -46,15 +46,18 @@ def adversarial(realism_fake: Tensor) -> Tensor:
     return -realism_fake.mean()
 
 
-def expression(predicted: Tensor, aus: Tensor, form: ExpressionForm) -> Tensor:
+def expression(predicted: Tensor, aus: Tensor, form: ExpressionForm, au_weights: Tensor | None = None) -> Tensor:
     """Return the squared error of AU intensities, averaged over the batch (Eq. 3, either of its terms).
 
     Args:
         predicted: (N, AUs).
         aus: (N, AUs) in [0, 1].
         form: ``sum`` over AUs as printed, a squared l2 norm; ``mean`` over them, which does not grow with their number.
+        au_weights: (AUs,), what each AU's error counts; ``None`` for 1, as in the paper.
     """
     error = (predicted - aus).square()
+    if au_weights is not None:
+        error = error * au_weights
     return error.sum(dim=1).mean() if form == "sum" else error.mean()
 
 

@@ -42,12 +42,14 @@ class Game:
         fabric: launched.
         features: of the perceptual cycle loss, where a phase asks for it.
         rereader: the annotator on generated images, where the configuration asks for it.
+        au_weights: (AUs,), what each AU counts in the expression loss; ``None`` for all alike.
     """
 
     config: TrainingConfig
     fabric: Fabric
     features: Features | None = None
     rereader: Rereader | None = None
+    au_weights: Tensor | None = None
 
     @property
     def layout(self) -> torch.memory_format:
@@ -57,6 +59,10 @@ class Game:
     def condition(self, source_aus: Tensor, target_aus: Tensor) -> Tensor:
         """Return what the generator is told: the target, or its difference to the source."""
         return target_aus - source_aus if self.config.condition == "relative" else target_aus
+
+    def expression(self, predicted: Tensor, aus: Tensor, weights: Weights) -> Tensor:
+        """Return the expression loss as this run weighs AUs."""
+        return losses.expression(predicted, aus, weights.expression_form, self.au_weights)
 
     def generate(self, generator: nn.Module, batch: Batch) -> Pass:
         """Return what the generator makes of a batch."""
@@ -94,10 +100,10 @@ def update_critic(
         count = len(batch.source)
         terms = {
             "critic/wasserstein": losses.wasserstein(realism[:count], realism[count:]),
-            "critic/expression": losses.expression(aus[:count], batch.source_aus, weights.expression_form),
+            "critic/expression": game.expression(aus[:count], batch.source_aus, weights),
         }
         if reread and game.rereader is not None:
-            terms |= _second_opinion(game.rereader(fake), aus[count:], batch, weights)
+            terms |= _second_opinion(game, game.rereader(fake), aus[count:], batch, weights)
             if state.history.capacity:  # half of what was read answers other targets
                 del terms["mask/obedience"]
         if with_penalty and not apart:
@@ -117,13 +123,13 @@ def update_critic(
     return _mean(seen)
 
 
-def _second_opinion(read: Tensor, aus: Tensor, batch: Batch, weights: Weights) -> Terms:
+def _second_opinion(game: Game, read: Tensor, aus: Tensor, batch: Batch, weights: Weights) -> Terms:
     """Return the critic's error on generated images, and how far the annotator sees done what was asked."""
     seen = read.isfinite().all(dim=1)
     read = torch.where(seen[:, None], read, aus.detach())
     asked = (batch.target_aus - batch.source_aus) * seen[:, None]
     return {
-        "critic/reread": losses.expression(aus, read, weights.expression_form),
+        "critic/reread": game.expression(aus, read, weights),
         "mask/obedience": ((read - batch.source_aus) * asked).sum() / asked.square().sum().clamp_min(1e-6),
     }
 
@@ -186,7 +192,7 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
         with torch.no_grad():
             read = state.critic(batch.source)[1], aus.detach()
         terms["generator/adversarial"] = losses.adversarial(realism)
-        terms["generator/expression"] = losses.expression(aus, batch.target_aus, weights.expression_form)
+        terms["generator/expression"] = game.expression(aus, batch.target_aus, weights)
         terms["generator/cycle"] = _cycle(game, weights, blend(fake, color, attention), batch.source)
         terms["generator/attention"] += losses.attention_penalty(attention, weights.attention_form)
         terms["generator/smoothness"] += losses.smoothness(attention, weights.smoothness_form)
