@@ -76,10 +76,26 @@ def test_a_head_that_the_model_lacks_begins_by_moving_nothing(model: Path) -> No
     assert generator.flow is not None
     assert not generator.flow.weight.any()
     assert all(torch.equal(value, generator.state_dict()[name]) for name, value in painted.items())
-    old = dataclasses.replace(start.config, generator={"width": 4, "blocks": 1})
-    assert dataclasses.replace(start, config=old).fit(SMALL).color_head == "paint"
+    old = dataclasses.replace(start, config=dataclasses.replace(start.config, generator={"width": 4, "blocks": 1}))
+    fitted = old.fit(SMALL)
+    assert (fitted.color_head, fitted.injection) == ("paint", "maps")
+    assert old.misfit(dataclasses.replace(fitted, color_head="warp", injection="blocks")) is None
+    assert "generator_width" in str(old.misfit(dataclasses.replace(fitted, generator_width=8)))
+    assert "color_head" in str(start.misfit(dataclasses.replace(config, color_head="paint")))
     with pytest.raises(TrainingError, match="do not fit its config"):
         build_networks(dataclasses.replace(config, color_head="paint"), 16, start)
+
+
+def test_blocks_that_are_told_begin_as_if_they_were_not(model: Path) -> None:
+    start = Start.read(model)
+    untold = {name: value for name, value in start.generator.items() if ".told." not in name}
+    config = dataclasses.replace(start.fit(SMALL), injection="maps")
+    plain, _ = build_networks(config, 16, dataclasses.replace(start, generator=untold))
+    told, _ = build_networks(
+        dataclasses.replace(config, injection="blocks"), 16, dataclasses.replace(start, generator=untold)
+    )
+    source, condition = torch.rand(1, 3, 16, 16), torch.rand(1, 16)
+    assert torch.equal(plain(source, condition)[0], told(source, condition)[0])
 
 
 def test_a_model_without_a_critic_can_be_begun_from(model: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ TINY: TrainingConfig = dataclasses.replace(
     batch=4,
     generator_width=4,
     color_head="warp",
+    injection="blocks",
     generator_blocks=1,
     critic_width=4,
     critic_cap=8,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
 
 from ganimation.errors import TrainingError
-from ganimation.networks.generator import ColorHead, Upsample
+from ganimation.networks.generator import ColorHead, Injection, Upsample
 from ganimation.training.losses import Weights
 
 Condition = Literal["absolute", "relative"]
@@ -101,8 +101,8 @@ class TrainingConfig:
         seed: of all randomness, together with the step.
         size: side of the training images in pixels.
         batch: images an update, over all devices.
-        generator_width: see :class:`ganimation.networks.generator.Generator`; likewise blocks, upsample and
-            color_head.
+        generator_width: see :class:`ganimation.networks.generator.Generator`; likewise blocks, upsample,
+            color_head and injection.
         condition: the generator is told target intensities (``absolute``, the paper) or their difference to the
             source's.
         critic_width: see :class:`ganimation.networks.critic.Critic`; likewise layers and cap.
@@ -136,6 +136,7 @@ class TrainingConfig:
     generator_blocks: int = 6
     upsample: Upsample = "transposed"
     color_head: ColorHead = "paint"
+    injection: Injection = "maps"
     condition: Condition = "absolute"
     critic_width: int = 64
     critic_layers: int = 6

@@ -78,6 +78,7 @@ def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, sec
             "blocks": trained["generator_blocks"],
             "upsample": trained["upsample"],
             "color_head": trained.get("color_head", "paint"),
+            "injection": trained.get("injection", "maps"),
         },
         critic={
             "size": trained["size"],
@@ -124,11 +125,11 @@ class _Drawing(nn.Module):
 
 
 def write_onnx(generator: Generator, size: int, path: Path) -> None:
-    """Write the generator as ONNX: any batch, height and width (multiples of 4); weights stored as half precision.
+    """Write the generator as ONNX: any batch, any height and width that is a multiple of 4 and at least 8.
 
     Outputs are ``color`` and ``attention``, and ``motion`` of a generator that has one, see :meth:`Generator.draw`.
 
-    Weights must be half-precision numbers already; the file widens them when it is loaded, so nothing is lost.
+    What half precision holds without loss, as all weights of an exported model, the file widens when it is loaded.
     """
     onnx = require("onnx", "train")
     require("onnxscript", "train")
@@ -154,9 +155,12 @@ def write_onnx(generator: Generator, size: int, path: Path) -> None:
     casts = []
     for tensor in model.graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.size > 16:
+        if values.dtype != np.float32 or values.size <= 16:
+            continue
+        halves = values.astype(np.float16)
+        if np.array_equal(values, halves.astype(np.float32)):
             name = tensor.name
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(halves, f"{name}.half"))
             casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
     for node in reversed(casts):
         model.graph.node.insert(0, node)

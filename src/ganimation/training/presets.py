@@ -61,6 +61,7 @@ SMALL = TrainingConfig(
     generator_width=32,
     upsample="resize",
     color_head="warp",
+    injection="blocks",
     condition="relative",
     critic_width=48,
     critic_cap=256,

@@ -139,7 +139,7 @@ def _configure(wish: Wish) -> "tuple[TrainingConfig, Start | None]":
         config = begin.fit(config)
     for change in wish.changes:
         config = configuring.override(config, change)
-    if begin is not None and (wrong := configuring.difference(begin.fit(config).to_json(), config.to_json())):
+    if begin is not None and (wrong := begin.misfit(config)):
         raise TrainingError(f"--init {wish.init}: its networks are as they are, and {wrong} with --set")
     if wish.seed is not None:
         config = replace(config, seed=wish.seed)

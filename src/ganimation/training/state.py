@@ -15,7 +15,7 @@ from ganimation.errors import TrainingError, require
 from ganimation.model import CRITIC, GENERATOR, ModelConfig
 from ganimation.networks.critic import Critic
 from ganimation.networks.generator import Generator
-from ganimation.training.config import TrainingConfig
+from ganimation.training.config import TrainingConfig, difference
 from ganimation.training.history import History
 from ganimation.training.monitor import AttentionControl
 
@@ -111,7 +111,17 @@ class Start:
         shape |= {f"critic_{name}": critic[name] for name in ("width", "layers", "cap") if name in critic}
         shape["upsample"] = generator.get("upsample", config.upsample)
         shape["color_head"] = generator.get("color_head", "paint")  # models of before there was a choice
+        shape["injection"] = generator.get("injection", "maps")
         return replace(config, **shape, condition=self.config.condition, init=self.fingerprint)
+
+    def misfit(self, config: TrainingConfig) -> str | None:
+        """Name what a configuration has that this model's networks can't become; they may get what they lack."""
+        grown = self.fit(config)
+        if config.color_head == "warp":
+            grown = replace(grown, color_head="warp")
+        if config.injection == "blocks":
+            grown = replace(grown, injection="blocks")
+        return difference(grown.to_json(), config.to_json())
 
 
 def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = None) -> tuple[Generator, Critic]:
@@ -126,7 +136,12 @@ def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = N
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         generator = Generator(
-            num_aus, config.generator_width, config.generator_blocks, config.upsample, config.color_head
+            num_aus,
+            config.generator_width,
+            config.generator_blocks,
+            config.upsample,
+            config.color_head,
+            config.injection,
         )
         critic = Critic(num_aus, config.size, config.critic_width, config.critic_layers, config.critic_cap)
         for module in (*generator.modules(), *critic.modules()):
@@ -134,12 +149,16 @@ def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = N
                 nn.init.normal_(module.weight, 0.0, 0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Linear):  # at first the residual blocks are not told
+                nn.init.zeros_(module.weight)
         if generator.flow is not None and generator.brush is not None:  # at first nothing moves, and little is painted
             nn.init.zeros_(generator.flow.weight)
             nn.init.constant_(generator.brush.bias, -1.0)  # type: ignore[arg-type]
     if start is not None:
         lacking = generator.load_state_dict(start.generator, strict=False)
-        if lacking.unexpected_keys or any(not name.startswith(("flow.", "brush.")) for name in lacking.missing_keys):
+        if lacking.unexpected_keys or any(
+            not name.startswith(("flow.", "brush.")) and ".told." not in name for name in lacking.missing_keys
+        ):
             raise TrainingError("the model's weights do not fit its config; export the model again")
         fitting = {name: value.shape for name, value in critic.state_dict().items()}
         critic.load_state_dict(
