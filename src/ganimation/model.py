@@ -42,6 +42,7 @@ class ModelConfig:
         template: where the eyes lie in the crops.
         annotator: who measured the AUs it was trained on.
         training: how it was trained: steps, hours, data; for people.
+        precision: of ``generator.onnx``, ``float32`` or ``int8``.
     """
 
     aus: tuple[str, ...]
@@ -52,6 +53,7 @@ class ModelConfig:
     template: CropTemplate = field(default_factory=CropTemplate)
     annotator: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "float32"
 
     def to_json(self) -> str:
         """Return the text of ``config.json``."""

@@ -13,6 +13,7 @@ from ganimation.cli.shared import (
     add_expression,
     add_limit,
     chosen_face,
+    open_editor,
     open_photo,
     progress,
     read_expression,
@@ -48,12 +49,11 @@ def _edit(options: argparse.Namespace) -> None:
         films.edit_film(options)
         print(options.output)
         return
-    from ganimation.editing.editor import Editor
     from ganimation.media.images import check_writable
 
     check_writable(options.output)
     which = chosen_face(options.face)
-    editor = Editor.from_pretrained(options.model, options.backend)
+    editor = open_editor(options)
     requests = read_expression(options, editor)
     edit = editor.edit(open_photo(options, options.photo), requests, which)
     edit.save(options.output)
@@ -76,7 +76,6 @@ def _add_animate(commands: Any) -> None:
 
 def _animate(options: argparse.Namespace) -> None:
     from ganimation.editing.animation import alphas
-    from ganimation.editing.editor import Editor
     from ganimation.editing.films import play
     from ganimation.editing.timeline import read_timeline
     from ganimation.media.images import Photo, check_writable, to_srgb
@@ -87,7 +86,7 @@ def _animate(options: argparse.Namespace) -> None:
         raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
     which = chosen_face(options.face)
     frames = alphas(options.seconds, options.fps, options.easing, back=not options.one_way)
-    editor = Editor.from_pretrained(options.model, options.backend)
+    editor = open_editor(options)
     requests = read_expression(options, editor)
     if options.timeline and requests:
         raise ActionUnitError("--timeline says what is asked; leave out --au, --emotion and --expression")

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ganimation.cli.shared import add_command, add_target, open_photo, progress, read_expression
+from ganimation.cli.shared import add_command, add_target, open_editor, open_photo, progress, read_expression
 from ganimation.errors import ActionUnitError
 
 
@@ -68,14 +68,13 @@ def _add_figure(commands: Any) -> None:
 
 
 def _figure(options: argparse.Namespace) -> None:
-    from ganimation.editing.editor import Editor
     from ganimation.evaluation import figures
 
     if options.seed < 0:
         raise ActionUnitError(f"--seed {options.seed}: at least 0")
     if not (options.au or options.emotion or options.expression):
         options.emotion = "happiness"
-    editor = Editor.from_pretrained(options.model, options.backend)
+    editor = open_editor(options)
     photos = [(path.name, open_photo(options, path)) for path in options.photos]
     order = figures.Order(editor, photos, read_expression(options, editor), options.seed)
     figures.draw(options.name, order, options.output)

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganimation.action_units import REGIONS
-from ganimation.cli.shared import add_command, add_limit, chosen_face, open_photo, progress, read_expression
+from ganimation.cli.shared import (
+    add_command,
+    add_limit,
+    add_model,
+    chosen_face,
+    open_editor,
+    open_photo,
+    progress,
+    read_expression,
+)
 from ganimation.errors import FaceError, MediaError
 
 if TYPE_CHECKING:
@@ -33,14 +42,12 @@ def add(commands: Any) -> None:
     parser.add_argument("--face", default="largest", help="of the source: largest (default), or a number from 1")
     parser.add_argument("--driver-face", default="largest", help="of the driver: largest (default), or a number from 1")
     parser.add_argument("--max-side", type=int, default=1080, help="longest side of a photo's film (default 1080)")
-    parser.add_argument("--model", type=Path, help="a model folder (default: the bundled weights)")
-    parser.add_argument("--backend", default="auto", help="auto (default), onnxruntime or torch")
+    add_model(parser)
     add_limit(parser)
 
 
 def edit_film(options: argparse.Namespace) -> None:
     """Edit every frame of a film, as ``edit`` does a photo."""
-    from ganimation.editing.editor import Editor
     from ganimation.editing.films import Seen
     from ganimation.editing.films import edit_film as edit
     from ganimation.media.images import check_writable
@@ -49,7 +56,7 @@ def edit_film(options: argparse.Namespace) -> None:
     check_writable(options.output, SUFFIXES)
     number = _number(options.face, "--face")
     clip = _open(options.photo, options.output)
-    editor = Editor.from_pretrained(options.model, options.backend)
+    editor = open_editor(options)
     seen = Seen()
     frames = edit(editor, clip, read_expression(options, editor), seen, number)
     _write(_unless_empty(frames, seen), clip, clip, options.output)
@@ -102,7 +109,6 @@ def _watch(reader: "FaceReader", clip: "Clip", number: int) -> "Performance":
 
 
 def _drive(options: argparse.Namespace) -> None:
-    from ganimation.editing.editor import Editor
     from ganimation.editing.films import Seen, drive_film, drive_photo, parse_regions
     from ganimation.media.clip import is_clip
     from ganimation.media.images import Photo, check_writable, to_srgb
@@ -117,7 +123,7 @@ def _drive(options: argparse.Namespace) -> None:
     regions = parse_regions(options.regions) if options.regions else REGIONS
     driver = _open(options.by, options.output)
     source = _open(options.source, options.output) if is_clip(options.source) else open_photo(options, options.source)
-    editor = Editor.from_pretrained(options.model, options.backend)
+    editor = open_editor(options)
     if isinstance(source, Photo):
         still = Photo(shrink(to_srgb(source), options.max_side))
         session = editor.session(still, {}, number)

@@ -38,9 +38,22 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expression", type=Path, metavar="JSON", help='a file like {"AU12": 0.8, "AU06": "+0.3"}')
     parser.add_argument("--emotion", metavar="NAME", help=f"one of {', '.join(EMOTIONS)}")
     parser.add_argument("--strength", type=float, default=1.0, help="of the emotion, in [0, 1] (default 1)")
-    parser.add_argument("--model", type=Path, help="a model folder (default: the bundled weights)")
-    parser.add_argument("--backend", default="auto", help="auto (default), onnxruntime or torch")
+    add_model(parser)
     add_limit(parser)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add which model, and who computes it."""
+    parser.add_argument("--model", type=Path, help="a model folder (default: the bundled weights)")
+    parser.add_argument("--backend", default="auto", help="auto (default), onnxruntime, openvino or torch")
+    parser.add_argument("--precision", default="float32", help="float32 (default), or bfloat16 by openvino or torch")
+
+
+def open_editor(options: argparse.Namespace, threads: int = 0) -> "Editor":
+    """Return the editor that --model, --backend and --precision name."""
+    from ganimation.editing.editor import Editor
+
+    return Editor(options.model, options.backend, threads, options.precision)
 
 
 def add_limit(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganimation.cli.shared import add_command, process, progress
+from ganimation.errors import TrainingError, require
 
 
 def add(commands: Any) -> None:
@@ -130,16 +131,26 @@ def _training_progress() -> Iterator[tuple[Callable[[int, int, dict[str, float]]
 
 def _add_export(commands: Any) -> None:
     parser = add_command(commands, "export", _export, "turn a run into a model folder: safetensors, ONNX, config, card")
-    parser.add_argument("run", type=Path, help="a folder that `ganimation train` wrote")
+    parser.add_argument("run", type=Path, help="a folder that `ganimation train` wrote; with --quantize also a model's")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="folder of the model")
     parser.add_argument("--notes", type=Path, metavar="MD", help="text to append to the model card")
+    parser.add_argument("--quantize", choices=["int8"], help="a faster model, calibrated on --faces")
+    parser.add_argument("--faces", type=Path, metavar="DATASET", help="some of its faces calibrate int8")
 
 
 def _export(options: argparse.Namespace) -> None:
-    from ganimation.errors import require
-
     require("torch", "train")
     from ganimation.training.export import export
 
-    config = export(options.run, options.output, options.notes)
+    if options.quantize:
+        from ganimation.data.dataset import FaceDataset
+        from ganimation.model import bundled
+        from ganimation.training.quantize import export_int8
+
+        if options.faces is None:
+            raise TrainingError("--quantize int8 needs faces to calibrate on; name a data set with --faces")
+        source = bundled() if str(options.run) == "bundled" else options.run
+        config = export_int8(source, options.output, FaceDataset(options.faces), options.notes)
+    else:
+        config = export(options.run, options.output, options.notes)
     print(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {len(config.aus)} AUs")

@@ -4,15 +4,19 @@ A backend takes source crops (N, 3, S, S) float32 in [-1, 1] and conditions (N, 
 generator draws, all numpy. Backends are safe to share between threads.
 """
 
+import threading
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.errors import ModelError, require
 from ganimation.model import GENERATOR, ONNX, ModelConfig
+
+PRECISIONS = ("float32", "bfloat16")
 
 Array = NDArray[np.float32]
 
@@ -35,31 +39,82 @@ class Drawn(NamedTuple):
 Backend = Callable[[Array, Array], Drawn]
 
 
-def load_backend(folder: Path, config: ModelConfig, name: str = "auto", threads: int = 0) -> Backend:
+def load_backend(
+    folder: Path, config: ModelConfig, name: str = "auto", threads: int = 0, precision: str = "float32"
+) -> Backend:
     """Load a model folder's generator.
 
     Args:
         folder: the model folder.
         config: its config.
-        name: ``auto`` (onnxruntime), ``onnxruntime`` or ``torch``.
+        name: ``onnxruntime``, ``openvino``, ``torch``, or ``auto``: openvino, the fastest of them, where it is
+            installed, else onnxruntime.
         threads: of the computation; 0 lets the library choose.
+        precision: of what is computed between the layers, ``float32``, or ``bfloat16`` by openvino and torch: faster
+            where the processor has instructions for it, else slower. A model that was exported as int8 stays one.
 
     Raises:
-        ModelError: no such backend, or the weights are missing, damaged or do not fit the config.
-        MissingExtraError: ``torch`` is not installed.
+        ModelError: no such backend or precision, or the weights are missing, damaged or do not fit the config.
+        MissingExtraError: openvino or torch are not installed.
     """
-    loaders = {"auto": _onnxruntime, "onnxruntime": _onnxruntime, "torch": _torch}
+    loaders = {"onnxruntime": _onnxruntime, "openvino": _openvino, "torch": _torch}
+    if name == "auto":
+        name = "openvino" if find_spec("openvino") else "onnxruntime"
     if name not in loaders:
-        raise ModelError(f"unknown backend {name!r}; it is one of {', '.join(loaders)}")
-    return loaders[name](folder, config, threads)
+        raise ModelError(f"unknown backend {name!r}; it is one of auto, {', '.join(loaders)}")
+    if precision not in PRECISIONS:
+        raise ModelError(f"unknown precision {precision!r}; it is one of {', '.join(PRECISIONS)}")
+    if name == "onnxruntime" and precision != "float32":
+        raise ModelError(f"onnxruntime computes no {precision} on a CPU; choose --backend openvino, or float32")
+    return loaders[name](folder, config, threads, precision)
 
 
-def _onnxruntime(folder: Path, config: ModelConfig, threads: int) -> Backend:
-    import onnxruntime
-
+def _onnx(folder: Path) -> Path:
     path = folder / ONNX
     if not path.is_file():
         raise ModelError(f"{path}: missing; export the model again")
+    return path
+
+
+def _check_inputs(path: Path, config: ModelConfig, shapes: Mapping[str, Any]) -> None:
+    if set(shapes) != {"source", "condition"} or shapes["condition"][1] != len(config.aus):
+        raise ModelError(f"{path}: does not fit its config of {len(config.aus)} AUs; export the model again")
+
+
+def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -> Backend:
+    openvino = require("openvino", "openvino")
+    path = _onnx(folder)
+    properties = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+        **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
+    }
+    try:
+        network = openvino.Core().compile_model(path, "CPU", properties)
+    except Exception as error:  # it raises RuntimeError for every way a file can be damaged
+        reason = str(error).strip().splitlines()[-1]
+        raise ModelError(f"{path}: damaged ({reason}); export the model again") from error
+    shapes = {
+        node.any_name: [d.max_length if d.is_static else -1 for d in node.partial_shape] for node in network.inputs
+    }
+    _check_inputs(path, config, shapes)
+    names = [node.any_name for node in network.outputs]
+    own = threading.local()  # a request holds its results until the next; each thread has its own
+
+    def run(source: Array, condition: Array) -> Drawn:
+        if not hasattr(own, "request"):
+            own.request = network.create_infer_request()
+        own.request.infer({"source": source, "condition": condition}, share_inputs=True)
+        found = {name: own.request.get_tensor(name).data.copy() for name in names}
+        return Drawn(found["color"], found["attention"], found.get("motion"))
+
+    return run
+
+
+def _onnxruntime(folder: Path, config: ModelConfig, threads: int, precision: str) -> Backend:
+    import onnxruntime
+
+    path = _onnx(folder)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -69,9 +124,7 @@ def _onnxruntime(folder: Path, config: ModelConfig, threads: int) -> Backend:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: damaged ({reason}); export the model again") from error
     shapes: Mapping[str, list[int | str]] = {node.name: node.shape for node in session.get_inputs()}
-    if set(shapes) != {"source", "condition"} or shapes["condition"][1] != len(config.aus):
-        raise ModelError(f"{path}: does not fit its config of {len(config.aus)} AUs; export the model again")
-
+    _check_inputs(path, config, shapes)
     outputs = {node.name for node in session.get_outputs()}
     names = ["color", "attention", *(["motion"] if "motion" in outputs else [])]
 
@@ -82,7 +135,7 @@ def _onnxruntime(folder: Path, config: ModelConfig, threads: int) -> Backend:
     return run
 
 
-def _torch(folder: Path, config: ModelConfig, threads: int) -> Backend:
+def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> Backend:
     torch = require("torch", "train")
     safetensors = require("safetensors.torch", "train")
     from ganimation.networks.generator import Generator
@@ -103,9 +156,10 @@ def _torch(folder: Path, config: ModelConfig, threads: int) -> Backend:
 
     def run(source: Array, condition: Array) -> Drawn:
         image = torch.from_numpy(np.ascontiguousarray(source)).to(memory_format=torch.channels_last)
-        with torch.inference_mode():
+        mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+        with torch.inference_mode(), mixed:
             color, attention, motion = generator.draw(image, torch.from_numpy(np.ascontiguousarray(condition)))
-        moved = None if motion is None else motion.contiguous().numpy()
-        return Drawn(color.contiguous().numpy(), attention.contiguous().numpy(), moved)
+        moved = None if motion is None else motion.float().contiguous().numpy()
+        return Drawn(color.float().contiguous().numpy(), attention.float().contiguous().numpy(), moved)
 
     return run

@@ -87,25 +87,35 @@ class Editor:
 
     Args:
         folder: a model folder that ``ganimation export`` wrote; the bundled weights if ``None``.
-        backend: see :func:`ganimation.editing.backends.load_backend`.
+        backend: see :func:`ganimation.editing.backends.load_backend`; likewise ``precision``.
         threads: of each computation; 0 lets the libraries choose.
 
     Raises:
         ModelError: the folder cannot be used.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None, backend: str = "auto", threads: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        backend: str = "auto",
+        threads: int = 0,
+        precision: str = "float32",
+    ) -> None:
         path = bundled() if folder is None else Path(folder)
         self.config = ModelConfig.read(path)
-        self._backend = load_backend(path, self.config, backend, threads)
+        self._backend = load_backend(path, self.config, backend, threads, precision)
         self._reader = FaceReader(threads)
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | os.PathLike[str] | None = None, backend: str = "auto", threads: int = 0
+        cls,
+        folder: str | os.PathLike[str] | None = None,
+        backend: str = "auto",
+        threads: int = 0,
+        precision: str = "float32",
     ) -> "Editor":
         """Return an editor; the same as the constructor, under the name that users of model libraries look for."""
-        return cls(folder, backend, threads)
+        return cls(folder, backend, threads, precision)
 
     @property
     def reader(self) -> FaceReader:

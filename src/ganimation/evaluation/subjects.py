@@ -59,7 +59,7 @@ class Model:
         ModelError: the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, backend: str = "auto") -> None:
+    def __init__(self, folder: Path, backend: str = "onnxruntime") -> None:
         self.config = ModelConfig.read(folder)
         self._run: Backend = load_backend(folder, self.config, backend, 1)
 

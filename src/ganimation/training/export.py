@@ -4,7 +4,8 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +54,29 @@ def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
         config = _config(trained, about, step, state["seconds"])
     except (KeyError, TypeError) as error:
         raise TrainingError(f"{run / CONFIG}: damaged ({error})") from error
+    with placed(folder) as new:
+        _write(new, config, state, appendix)
+    return config
+
+
+@contextmanager
+def placed(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files become those of a model folder if all goes well.
+
+    Raises:
+        ModelError: ``folder`` is something else, or cannot be written.
+    """
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).exists())):
         raise ModelError(f"{folder}: exists and is not a model folder; name another")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-            _write(Path(name), config, state, appendix)
+            yield Path(name)
             folder.mkdir(exist_ok=True)
             for path in Path(name).iterdir():
                 path.replace(folder / path.name)
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    return config
 
 
 def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, seconds: float) -> ModelConfig:
