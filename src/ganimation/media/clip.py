@@ -1,7 +1,8 @@
-"""Read films frame by frame: upright, 8-bit, in their own time. Nothing is kept but the frame in hand."""
+"""Read films frame by frame: upright, 8-bit, in their own time. Only the frame in hand and the next two are kept."""
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.errors import MediaError
+from ganimation.media.ahead import ahead
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -78,6 +80,10 @@ class Clip:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames; a file that breaks off ends there and says so in ``damaged``."""
+        with closing(ahead(self._frames())) as frames:
+            yield from frames
+
+    def _frames(self) -> Iterator[Frame]:
         self.damaged, last, number = None, Fraction(-1), 0
         with self._open() as container:
             for number, frame in enumerate(self._decoded(container)):

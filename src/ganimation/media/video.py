@@ -1,8 +1,9 @@
-"""Write films: MP4 by PyAV, GIF and WebP by Pillow. Frames are taken one by one; none is kept."""
+"""Write films: MP4 by PyAV, GIF and WebP by Pillow. Frames are made while others are written; two or three are kept."""
 
 import itertools
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganimation.errors import MediaError
+from ganimation.media.ahead import ahead
 from ganimation.media.clip import Clip, Frame
 from ganimation.media.images import atomic, check_writable
 from ganimation.media.sound import SoundTrack
@@ -58,11 +60,17 @@ def write_timed(
         MediaError: the place or the format cannot hold it, or there are no frames.
     """
     path = check_writable(path, SUFFIXES)
-    stream = iter(frames)
-    first = next(stream, None)
-    if first is None:
-        raise MediaError(f"{path}: no frames to write")
-    counted = _Counted(itertools.chain([first], stream))
+    with closing(ahead(frames)) as stream:
+        first = next(stream, None)
+        if first is None:
+            raise MediaError(f"{path}: no frames to write")
+        return _write(itertools.chain([first], stream), first, path, rate, time_base, sound)
+
+
+def _write(
+    frames: Iterator[Frame], first: Frame, path: Path, rate: Fraction, time_base: Fraction | None, sound: Clip | None
+) -> int:
+    counted = _Counted(frames)
     with atomic(path) as temporary:
         if path.suffix.lower() == ".mp4":
             _write_mp4(counted, temporary, rate, time_base or 1 / rate, first.pixels.shape[:2], sound)
