@@ -1,6 +1,6 @@
 """Is reading the bottleneck? A data set of a million faces, made here, and what opening and drawing from it costs.
 
-    python benchmarks/loading.py FOLDER [--faces 1000000]
+    python -m benchmarks.loading FOLDER [--faces 1000000]
 
 Writes synthetic shards (blurred noise of 128 px; some GB a million) to FOLDER once, then measures in a fresh process:
 seconds until the first batch, memory that opening takes beyond what the libraries do, and the faces a second that one

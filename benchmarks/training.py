@@ -1,6 +1,6 @@
 """How fast a training step is, against a plain eager float32 implementation of the authors' schedule, in one run.
 
-    python benchmarks/training.py [--rounds 3] [--size 64] [--equal-work]
+    python -m benchmarks.training [--rounds 3] [--size 64] [--equal-work]
 
 For two sizes (128 px, width 64, batch 8; 64 px, width 32, batch 16) it measures, interleaved so that a busy machine
 touches all alike:
@@ -21,16 +21,16 @@ import argparse
 import dataclasses
 import statistics
 import time
-import types
 from collections.abc import Callable
 from itertools import repeat
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks.plain import PlainGenerator, peak
 from ganimation.networks.critic import Critic
-from ganimation.networks.generator import Generator, InstanceNorm, blend
+from ganimation.networks.generator import blend
 from ganimation.training import losses
 from ganimation.training.batches import Batch
 from ganimation.training.config import TrainingConfig
@@ -54,10 +54,7 @@ def make_batch(size: int, count: int) -> Batch:
 
 def plain(size: int, width: int, batch: Batch) -> Step:
     """Return a step of the authors' schedule, written as one writes it first."""
-    generator, critic = Generator(AUS, width), Critic(AUS, size, width)
-    for layer in generator.modules():
-        if isinstance(layer, InstanceNorm):
-            layer.forward = types.MethodType(nn.InstanceNorm2d.forward, layer)  # type: ignore[method-assign]
+    generator, critic = PlainGenerator(AUS, width), Critic(AUS, size, width)
     optimizers = [torch.optim.Adam(net.parameters(), 1e-4, (0.5, 0.999)) for net in (generator, critic)]
     weights = OFFICIAL.phases[0].weights
 
@@ -199,17 +196,6 @@ def main() -> None:
             rate = count * updates / value
             print(f"| {name} | {value:.2f} | {rate:.1f} | {rate / (count * 5 / base):.2f} | {base / value:.2f} |")
         print()
-
-
-def peak() -> float:
-    """Return the best of five float32 matrix products, in GFLOP/s."""
-    matrix = torch.rand(2048, 2048)
-    best = 0.0
-    for _ in range(5):
-        began = time.perf_counter()
-        torch.mm(matrix, matrix)
-        best = max(best, 2 * 2048**3 / (time.perf_counter() - began) / 1e9)
-    return best
 
 
 if __name__ == "__main__":

@@ -89,24 +89,38 @@ def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
         **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
     }
+    core, lock, own = openvino.Core(), threading.Lock(), threading.local()
+    compiled: dict[tuple[int, ...], Any] = {}
+
+    def network(shape: tuple[int, ...]) -> Any:
+        """Return the network for one image of a shape (3, H, W); a tenth faster than one for any."""
+        with lock:
+            if shape not in compiled:
+                model.reshape({"source": [1, *shape], "condition": [1, len(config.aus)]})
+                compiled[shape] = core.compile_model(model, "CPU", properties)
+            return compiled[shape]
+
     try:
-        network = openvino.Core().compile_model(path, "CPU", properties)
-    except Exception as error:  # it raises RuntimeError for every way a file can be damaged
+        model = core.read_model(path)
+        shapes = {node.any_name: [d.max_length for d in node.partial_shape] for node in model.inputs}
+        _check_inputs(path, config, shapes)
+        network((3, config.size, config.size))
+    except RuntimeError as error:  # its every way to say that a file is damaged
         reason = str(error).strip().splitlines()[-1]
         raise ModelError(f"{path}: damaged ({reason}); export the model again") from error
-    shapes = {
-        node.any_name: [d.max_length if d.is_static else -1 for d in node.partial_shape] for node in network.inputs
-    }
-    _check_inputs(path, config, shapes)
-    names = [node.any_name for node in network.outputs]
-    own = threading.local()  # a request holds its results until the next; each thread has its own
+
+    def run_one(source: Array, condition: Array) -> list[Array]:
+        requests = own.__dict__.setdefault("requests", {})  # a request holds its results: each thread has its own
+        shape = source.shape[1:]
+        if shape not in requests:
+            requests[shape] = network(shape).create_infer_request()
+        found = requests[shape].infer({"source": source, "condition": condition}, share_inputs=True)
+        return [values.copy() for values in found.to_tuple()]
 
     def run(source: Array, condition: Array) -> Drawn:
-        if not hasattr(own, "request"):
-            own.request = network.create_infer_request()
-        own.request.infer({"source": source, "condition": condition}, share_inputs=True)
-        found = {name: own.request.get_tensor(name).data.copy() for name in names}
-        return Drawn(found["color"], found["attention"], found.get("motion"))
+        rows = [run_one(source[row : row + 1], condition[row : row + 1]) for row in range(len(source))]
+        color, attention, *motion = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+        return Drawn(color, attention, motion[0] if motion else None)
 
     return run
 
