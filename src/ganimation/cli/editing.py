@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,13 @@ from ganimation.cli.shared import (
     add_expression,
     add_limit,
     chosen_face,
+    max_pixels,
     open_editor,
     open_photo,
     progress,
     read_expression,
 )
-from ganimation.errors import ActionUnitError, MediaError
+from ganimation.errors import ActionUnitError, FaceError, MediaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +37,14 @@ def add(commands: Any) -> None:
 
 
 def _add_edit(commands: Any) -> None:
-    parser = add_command(commands, "edit", _edit, "change the expression of a photo or a film")
+    parser = add_command(commands, "edit", _edit, "change the expression of a photo, a film, or many photos")
     add_expression(parser)
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, help=".jpg, .png, .webp or .tif; of a film: .mp4, .gif or .webp"
-    )
+        "-o", "--output", type=Path, required=True,
+        help=".jpg, .png, .webp or .tif; of a film: .mp4, .gif or .webp; of many photos: a folder",
+    )  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="of many photos: at once (default: all cores)")
+    parser.add_argument("--seed", type=int, default=0, help="of a table's ranges (default 0)")
 
 
 def _edit(options: argparse.Namespace) -> None:
@@ -48,6 +53,9 @@ def _edit(options: argparse.Namespace) -> None:
     if is_clip(options.photo):
         films.edit_film(options)
         print(options.output)
+        return
+    if options.photo.is_dir() or options.photo.suffix.lower() == ".csv":
+        _edit_many(options)
         return
     from ganimation.media.images import check_writable
 
@@ -58,6 +66,36 @@ def _edit(options: argparse.Namespace) -> None:
     edit = editor.edit(open_photo(options, options.photo), requests, which)
     edit.save(options.output)
     print(options.output)
+
+
+def _edit_many(options: argparse.Namespace) -> None:
+    from ganimation.editing import batch
+    from ganimation.editing.tasks import tasks_of_folder, tasks_of_table
+
+    if not 0 <= options.jobs <= 256:
+        raise MediaError(f"--jobs {options.jobs}: it lies in 1..256")
+    if options.seed < 0:
+        raise ActionUnitError(f"--seed {options.seed}: at least 0")
+    which, limit = chosen_face(options.face), max_pixels(options)
+    editor = open_editor(options, threads=1)
+    requests = read_expression(options, editor)
+    if options.photo.is_dir():
+        tasks = tasks_of_folder(options.photo, options.output, requests, which)
+    elif requests:
+        raise ActionUnitError(f"{options.photo} says what is asked; leave out --au, --emotion and --expression")
+    else:
+        tasks = tasks_of_table(options.photo, editor.config.aus, options.seed)
+    jobs, model = options.jobs or os.cpu_count() or 1, batch.fingerprint(options.model)
+    with progress("photos") as advance:
+        outcome = batch.run(editor, tasks, options.output, model=model, jobs=jobs, max_pixels=limit, progress=advance)
+    for path, reason in outcome.failed[:10]:
+        print(f"ganimation: {path.name} is left out: {reason}", file=sys.stderr)
+    if len(outcome.failed) > 10:
+        print(f"ganimation: and {len(outcome.failed) - 10} more, see the manifest", file=sys.stderr)
+    if outcome.failed and not outcome.made and not outcome.kept:
+        raise FaceError(f"none of the {len(tasks)} photos could be edited; {options.output / batch.MANIFEST} says why")
+    kept = f", {outcome.kept} were there" if outcome.kept else ""
+    print(f"{options.output}: {outcome.made} made{kept}; {options.output / batch.MANIFEST}")
 
 
 def _add_animate(commands: Any) -> None:

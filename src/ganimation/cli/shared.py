@@ -24,7 +24,11 @@ def add_command(commands: Any, name: str, function: Callable[[argparse.Namespace
 
 def add_expression(parser: argparse.ArgumentParser) -> None:
     """Add a photo, what is asked of it, and of which face."""
-    parser.add_argument("photo", type=Path, help="a photo: JPEG, PNG, WebP, TIFF, HEIC, ...; `edit` also takes a film")
+    parser.add_argument(
+        "photo",
+        type=Path,
+        help="a photo: JPEG, PNG, WebP, TIFF, HEIC, ...; `edit` also takes a film, a folder, or a table (.csv)",
+    )
     add_target(parser)
     parser.add_argument("--face", default="largest", help="which face: largest (default), all, or a number from 1")
 
@@ -90,9 +94,14 @@ def open_photo(options: argparse.Namespace, path: Path) -> "Photo":
     """Return a photo, unless it is larger than --max-megapixels."""
     from ganimation.media.images import read_image
 
+    return read_image(path, max_pixels(options))
+
+
+def max_pixels(options: argparse.Namespace) -> int:
+    """Return what --max-megapixels says."""
     if not 0 < options.max_megapixels <= 1e6:
         raise MediaError(f"--max-megapixels {options.max_megapixels:g}: it lies in (0, 1000000]")
-    return read_image(path, max_pixels=int(options.max_megapixels * 1e6))
+    return int(options.max_megapixels * 1e6)
 
 
 def process() -> int:

@@ -28,6 +28,8 @@ MAX_PIXELS = 100_000_000
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif"})
 
 _WRITERS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+#: Endings that photos are written with.
+WRITABLE = tuple(_WRITERS)
 _HOLDS_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
 _EXIF_ORIENTATION = 0x0112
 

@@ -1,0 +1,180 @@
+"""Edit many photos: a folder, or a table of stimuli. Goes on where it was stopped, and keeps a manifest.
+
+What a picture's bytes are depends on its photo, what is asked, the model and the seed alone, not on how many are edited
+at once or where a run was stopped.
+"""
+
+import csv
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ganimation.editing.editor import Edit, Editor
+from ganimation.editing.tasks import Task
+from ganimation.errors import FaceError, MediaError
+from ganimation.faces.reader import Face
+from ganimation.media.images import Photo, atomic, check_writable, read_image
+from ganimation.model import ONNX, bundled
+
+MANIFEST = "manifest.csv"
+
+#: Seconds between two writings of the manifest.
+PACE = 5.0
+
+Row = dict[str, str]
+
+
+@dataclass
+class Outcome:
+    """What became of a batch: pictures made now, made before, and photos that could not be edited, with the reason."""
+
+    made: int
+    kept: int
+    failed: list[tuple[Path, str]]
+
+
+def run(
+    editor: Editor,
+    tasks: Sequence[Task],
+    folder: Path,
+    *,
+    model: str = "",
+    jobs: int = 1,
+    max_pixels: int = 100_000_000,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Outcome:
+    """Make pictures; those that an earlier run has made of the same photos, model and requests are kept.
+
+    Photos that cannot be read or have no face are left out and noted in the manifest; a later run tries them again.
+
+    Args:
+        editor: who edits, with one thread.
+        tasks: what to make.
+        folder: where the pictures and ``manifest.csv`` go.
+        model: what tells this model from others, see :func:`fingerprint`.
+        jobs: pictures at once.
+        max_pixels: larger photos are not opened.
+        progress: called with pictures done and in all.
+
+    Raises:
+        MediaError: the folder cannot be written.
+        KeyboardInterrupt: it was asked to stop; the manifest says what is there.
+    """
+    known = _read_manifest(folder)
+    manifest: dict[int, list[Row]] = {}
+    outcome, written = Outcome(0, 0, []), time.monotonic()
+
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = {}
+    pool = ThreadPoolExecutor(jobs, "edit")
+    try:
+        for number, task in enumerate(tasks):
+            rows = known.get((str(task.photo), str(task.output), model, task.asked))
+            if rows and _is_newer(folder / task.output, task.photo):
+                manifest[number] = rows
+                outcome.kept += 1
+            else:
+                waiting[pool.submit(_make, editor, task, folder, model, max_pixels)] = number
+        progress(len(manifest), len(tasks))
+        for done in as_completed(waiting):
+            rows = done.result()
+            manifest[waiting[done]] = rows
+            if rows[0]["output"]:
+                outcome.made += 1
+            else:
+                outcome.failed.append((tasks[waiting[done]].photo, rows[0]["note"]))
+            progress(len(manifest), len(tasks))
+            if time.monotonic() - written > PACE:
+                _write_manifest(folder, manifest, editor.config.aus)
+                written = time.monotonic()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for done, number in waiting.items():  # what was finished while it was stopped
+            if number not in manifest and not done.cancelled() and done.exception() is None:
+                manifest[number] = done.result()
+        _write_manifest(folder, manifest, editor.config.aus)
+    return outcome
+
+
+def _make(editor: Editor, task: Task, folder: Path, model: str, max_pixels: int) -> list[Row]:
+    """Make a picture; return its rows of the manifest."""
+    start = {"photo": str(task.photo), "output": str(task.output), "model": model, "request": task.asked}
+    try:
+        edit = editor.edit(read_image(task.photo, max_pixels), task.requests, task.which)
+        path = folder / task.output
+        path.parent.mkdir(parents=True, exist_ok=True)
+        edit.save(check_writable(path))
+    except (MediaError, FaceError) as error:
+        return [start | {"output": "", "note": str(error)}]
+    return [start | row for row in _measured(editor, edit, task)]
+
+
+def _measured(editor: Editor, edit: Edit, task: Task) -> Iterator[Row]:
+    """Yield a manifest row for each face: what it showed, what was asked, and what is read from the result."""
+    after = editor.read(Photo(edit.image))
+    named = {request.code for request in task.requests}
+    for number, face in enumerate(edit.faces, start=1):
+        seen = min(after, key=lambda other: _distance(other, face.face), default=None)
+        if seen is not None and _distance(seen, face.face) > face.face.box[2] / 2:
+            seen = None
+        row = {"face": str(number), "note": "" if seen else "no face is found in the result"}
+        for code in editor.config.aus:
+            row[f"{code}_shown"] = f"{face.face.aus[code]:.4f}"
+            row[f"{code}_asked"] = f"{face.target[code]:.4f}" if code in named else ""
+            row[f"{code}_measured"] = f"{seen.aus[code]:.4f}" if seen else ""
+        yield row
+
+
+def _distance(one: Face, two: Face) -> float:
+    return float(np.abs(one.eyes.mean(axis=0) - two.eyes.mean(axis=0)).max())
+
+
+def _is_newer(result: Path, photo: Path) -> bool:
+    try:
+        return result.stat().st_mtime_ns >= photo.stat().st_mtime_ns
+    except OSError:
+        return False
+
+
+def _read_manifest(folder: Path) -> dict[tuple[str, ...], list[Row]]:
+    """Return the rows of pictures that are there, by what they were made of.
+
+    Raises:
+        MediaError: the manifest is something else.
+    """
+    path, found = folder / MANIFEST, dict[tuple[str, ...], list[Row]]()
+    if folder.exists() and not folder.is_dir():
+        raise MediaError(f"{folder}: is a file; many photos are written to a folder")
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                if row["output"]:
+                    key = (row["photo"], row["output"], row["model"], row["request"])
+                    found.setdefault(key, []).append(row)
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise MediaError(f"{path}: not a manifest of ours ({error}); choose another folder") from error
+    return found
+
+
+def _write_manifest(folder: Path, manifest: Mapping[int, Sequence[Row]], aus: Sequence[str]) -> None:
+    columns = ["photo", "face", "output", "model", "request", "note"]
+    columns += [f"{code}_{what}" for code in aus for what in ("shown", "asked", "measured")]
+    with atomic(folder / MANIFEST) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for number in sorted(manifest):
+            writer.writerows(manifest[number])
+
+
+def fingerprint(model: str | os.PathLike[str] | None) -> str:
+    """Return twelve digits that tell a model folder (``None``: the bundled weights) from others."""
+    path = (bundled() if model is None else Path(model)) / ONNX
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
