@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ganimation.action_units import ACTION_UNITS, EMOTIONS, ActionUnit
-    from ganimation.editing.editor import Edit, Editor
+    from ganimation.editing.editor import Editor
+    from ganimation.editing.result import Edit
     from ganimation.errors import GanimationError
     from ganimation.faces.reader import Face, FaceReader
     from ganimation.media.images import Photo, read_image, write_image
@@ -18,7 +19,7 @@ _HOME = {
     "ACTION_UNITS": "ganimation.action_units",
     "ActionUnit": "ganimation.action_units",
     "EMOTIONS": "ganimation.action_units",
-    "Edit": "ganimation.editing.editor",
+    "Edit": "ganimation.editing.result",
     "Editor": "ganimation.editing.editor",
     "Face": "ganimation.faces.reader",
     "FaceReader": "ganimation.faces.reader",

@@ -32,7 +32,10 @@ def add(commands: Any) -> None:
     """Add the commands to a parser."""
     parser = add_command(commands, "drive", _drive, "move a photo's or a film's face as the face of another film moves")
     parser.add_argument("source", type=Path, metavar="PHOTO", help="a photo or a film")
-    parser.add_argument("--by", type=Path, required=True, metavar="FILM", help="the film whose face drives")
+    driver = parser.add_mutually_exclusive_group(required=True)
+    driver.add_argument("--by", type=Path, metavar="FILM", help="the film whose face drives")
+    driver.add_argument("--camera", type=int, metavar="N", help="a photo is driven by this camera, from 0")
+    parser.add_argument("--seconds", type=float, default=0.0, help="of the camera (default: until Ctrl-C)")
     parser.add_argument("-o", "--output", type=Path, required=True, help=".mp4, .gif or .webp")
     parser.add_argument("--strength", type=float, default=1.0, help="of the driver's expression, in [0, 2] (default 1)")
     parser.add_argument("--regions", default="", metavar="LIST", help=f"which move (default: {', '.join(REGIONS)})")
@@ -109,6 +112,9 @@ def _watch(reader: "FaceReader", clip: "Clip", number: int) -> "Performance":
 
 
 def _drive(options: argparse.Namespace) -> None:
+    if options.camera is not None:
+        _drive_live(options)
+        return
     from ganimation.editing.films import Seen, drive_film, drive_photo, parse_regions
     from ganimation.media.clip import is_clip
     from ganimation.media.images import Photo, check_writable, to_srgb
@@ -117,8 +123,7 @@ def _drive(options: argparse.Namespace) -> None:
     check_writable(options.output, SUFFIXES)
     if not is_clip(options.by):
         raise MediaError(f"{options.by}: not a film; a driver moves, so give one (.mp4, .mov, .webm, ...)")
-    if not 16 <= options.max_side <= 8192:
-        raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
+    _check_side(options)
     number, driving = _number(options.face, "--face"), _number(options.driver_face, "--driver-face")
     regions = parse_regions(options.regions) if options.regions else REGIONS
     driver = _open(options.by, options.output)
@@ -138,6 +143,48 @@ def _drive(options: argparse.Namespace) -> None:
         _tell(source, options.output, seen)
     _tell(driver, options.output, None)
     print(options.output)
+
+
+def _drive_live(options: argparse.Namespace) -> None:
+    """Drive a photo by a camera until its time is over or Ctrl-C; what was recorded is kept."""
+    import signal
+
+    from ganimation.editing.films import parse_regions
+    from ganimation.editing.live import LiveDriver
+    from ganimation.media.camera import TIME_BASE, Camera
+    from ganimation.media.clip import Frame, is_clip
+    from ganimation.media.images import Photo, check_writable, to_srgb
+    from ganimation.media.video import SUFFIXES, shrink, write_timed
+
+    check_writable(options.output, SUFFIXES)
+    if is_clip(options.source):
+        raise MediaError(f"{options.source}: a camera drives a photo; drive a film by a film, with --by")
+    if options.neutral_frame is not None:
+        raise MediaError("--neutral-frame: a camera's neutral is its first second; leave it out")
+    if not 0 <= options.seconds <= 3600:
+        raise MediaError(f"--seconds {options.seconds:g}: it lies in [0, 3600]")
+    _check_side(options)
+    regions = parse_regions(options.regions) if options.regions else REGIONS
+    photo = Photo(shrink(to_srgb(open_photo(options, options.source)), options.max_side))
+    camera = Camera(options.camera, options.seconds)
+    editor = open_editor(options)
+    session = editor.session(photo, {}, _number(options.face, "--face"))
+    live = LiveDriver(session, editor.reader, options.strength, regions, _number(options.driver_face, "--driver-face"))
+    print("ganimation: look into the camera, at rest for a second; Ctrl-C ends", file=sys.stderr)
+    before = signal.signal(signal.SIGINT, lambda number, frame: camera.stop())
+    try:
+        frames = (Frame(live(frame.pixels, float(frame.time)), frame.time) for frame in camera)
+        count = write_timed(frames, options.output, camera.rate, TIME_BASE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not live.seen:
+        print(f"ganimation: no face in any of the {count} frames; {options.output} does not move", file=sys.stderr)
+    print(options.output)
+
+
+def _check_side(options: argparse.Namespace) -> None:
+    if not 16 <= options.max_side <= 8192:
+        raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
 
 
 def _open(path: Path, output: Path) -> "Clip":

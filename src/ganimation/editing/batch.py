@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ganimation.editing.editor import Edit, Editor
+from ganimation.editing.editor import Editor
+from ganimation.editing.result import Edit
 from ganimation.editing.tasks import Task
 from ganimation.errors import FaceError, MediaError
 from ganimation.faces.reader import Face

@@ -1,20 +1,22 @@
 """Edit the faces of a photo: the paper's method on a photo in the wild (Sec. 6.5)."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganimation.action_units import Request, emotion_requests, requests_from_mapping
+from ganimation.action_units import REGIONS, Request, emotion_requests, requests_from_mapping
 from ganimation.editing.backends import load_backend
+from ganimation.editing.result import Edit, EditedFace
 from ganimation.errors import FaceError, MediaError
 from ganimation.faces.crop import Moved, Transform, cut, paste_back
 from ganimation.faces.reader import Face, FaceReader
-from ganimation.media.images import Photo, read_image, write_image
+from ganimation.media.images import Photo, read_image
 from ganimation.model import ModelConfig, bundled
 
 #: Intensities this close are the same; what `read` prints, rounded to two digits, must ask for nothing.
@@ -27,59 +29,6 @@ Which = Literal["largest", "all"] | int
 Pixels = NDArray[np.uint8]
 PhotoLike = Photo | Pixels | str | os.PathLike[str]
 Expression = Mapping[str, float | str] | Mapping[str, float] | Sequence[Request]
-
-
-@dataclass(frozen=True)
-class EditedFace:
-    """One face and what was done to it.
-
-    Attributes:
-        face: as it was measured in the photo.
-        target: AU intensities asked for, by code, in [0, 1]; those not named are the face's own.
-        color: C, (S, S, 3) float32 in [-1, 1]; ``None`` if nothing was asked that the face does not show already.
-        attention: A, (S, S) float32 in [0, 1], 1 keeps the photo; ``None`` likewise.
-        transform: ``crop_from_photo`` of the two.
-        moved: which part of C is the photo's own pixels, moved; ``None`` of a model that only paints.
-    """
-
-    face: Face
-    target: dict[str, float]
-    color: NDArray[np.float32] | None
-    attention: NDArray[np.float32] | None
-    transform: Transform
-    moved: Moved | None = None
-
-
-@dataclass(frozen=True)
-class Edit:
-    """An edited photo.
-
-    Attributes:
-        photo: the result with all that the source file held beside its colours.
-        faces: the faces that were asked to change, largest first.
-    """
-
-    photo: Photo
-    faces: tuple[EditedFace, ...]
-
-    @property
-    def image(self) -> Pixels:
-        """The result, RGB uint8, (H, W, 3)."""
-        return self.photo.pixels
-
-    @property
-    def color(self) -> NDArray[np.float32] | None:
-        """C of the first face, see :class:`EditedFace`."""
-        return self.faces[0].color
-
-    @property
-    def attention(self) -> NDArray[np.float32] | None:
-        """A of the first face, see :class:`EditedFace`."""
-        return self.faces[0].attention
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the result, see :func:`ganimation.media.images.write_image`."""
-        write_image(self.photo, path)
 
 
 class Editor:
@@ -151,6 +100,48 @@ class Editor:
         """
         session = self.session(photo, expression, faces)
         return (session.at(alpha).image for alpha in alphas)
+
+    def drive(
+        self,
+        photo: PhotoLike,
+        by: "str | os.PathLike[str] | Iterable[Pixels]",
+        *,
+        fps: float = 25.0,
+        strength: float = 1.0,
+        regions: Sequence[str] = REGIONS,
+        neutral_frame: int | None = None,
+        faces: Which = "largest",
+    ) -> Iterator[Pixels]:
+        """Yield the photo (RGB uint8) with its faces changed as a driver's face is, a frame for each of the driver's.
+
+        The driver is watched as a whole before the first frame is given.
+
+        Args:
+            photo: as in :meth:`edit`.
+            by: a film, or frames (RGB uint8, all of one size).
+            fps: of frames that are not a film.
+            strength: factor of the driver's change against its own rest, in [0, 2].
+            regions: that move, of :data:`ganimation.action_units.REGIONS`.
+            neutral_frame: the driver at rest, from 0; ``None`` for the mean of the calmest tenth.
+            faces: of the photo, as in :meth:`edit`.
+
+        Raises:
+            MediaError: a film that cannot be read.
+            FaceError: no face in the photo or in any frame of the driver, or not as many.
+            ActionUnitError: a strength out of range.
+        """
+        from ganimation.editing.films import drive_photo, watch
+        from ganimation.media.clip import Clip, Frame
+
+        if isinstance(by, str | os.PathLike):
+            frames: Iterable[Frame] = Clip(by)
+        else:
+            rate = Fraction(fps).limit_denominator(1001)
+            frames = (Frame(pixels, number / rate) for number, pixels in enumerate(by))
+        session = self.session(photo, {}, faces)
+        performance = watch(self._reader, frames)
+        changes = performance.changes(performance.neutral(neutral_frame), strength, regions)
+        return (frame.pixels for frame in drive_photo(session, performance, changes))
 
     def session(self, photo: PhotoLike, expression: Expression, faces: Which = "largest") -> "Session":
         """Prepare a photo to be rendered at any alpha; arguments and errors as in :meth:`edit`."""

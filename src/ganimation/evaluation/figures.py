@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ganimation.action_units import ACTION_UNITS, EMOTIONS, Request, emotion_requests
 from ganimation.editing.animation import alphas
-from ganimation.editing.editor import SAME, Edit, EditedFace, Editor
+from ganimation.editing.editor import SAME, Editor
+from ganimation.editing.result import Edit, EditedFace
 from ganimation.errors import ActionUnitError, FaceError, MediaError, require
 from ganimation.faces.crop import CropTemplate, crop_from_photo, cut
 from ganimation.faces.reader import Face
