@@ -134,7 +134,7 @@ def test_paint_that_shades_keeps_the_photos_detail_and_paint_that_covers_does_no
     nothing = np.zeros((size, size), np.float32)
     middle = slice(size * scale // 4, -size * scale // 4)
 
-    def texture(image: NDArray[np.uint8]) -> float:
+    def texture(image: Pixels) -> float:
         return float(cv2.Laplacian(image[middle, middle].astype(np.float32), cv2.CV_32F).std())
 
     shaded = crop.paste_back(fine, source - 0.1, nothing, transform, painted)
