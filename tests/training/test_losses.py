@@ -121,3 +121,23 @@ def test_terms_do_not_depend_on_the_batch_size() -> None:
 def test_errors_of_aus_count_by_their_weights() -> None:
     predicted, aus = torch.tensor([[0.5, 0.1]]), torch.zeros(1, 2)
     assert losses.expression(predicted, aus, "mean", torch.tensor([0.4, 1.6])).item() == pytest.approx(0.058)
+
+
+def test_hues_of_the_surroundings_less_of_them_and_grey_are_free_and_others_count() -> None:
+    source = torch.zeros(1, 3, 32, 32)
+    source[:, 0] = 0.3  # reddish skin
+    source[:, 0, 10:12, 10:12] = 0.6  # and lips
+    near, far, green = source.clone(), source.clone(), source.clone()
+    near[:, 0, 13, 13] = 0.6  # lips moved
+    near[:, :, 20:25, 20:25] = 0.9  # teeth
+    near[:, :, 26:29, 20:25] = -1.0  # a shadow
+    assert losses.tint(near, source).item() == 0
+    far[:, 0, 30, 30] = 0.6
+    green[:, 1, 30, 30] = 0.9
+    assert losses.tint(far, source).item() > 0
+    assert losses.tint(green, source).item() > losses.tint(far, source).item()
+    dark = far.clone().requires_grad_()
+    losses.tint(dark, source).backward()
+    assert dark.grad is not None
+    assert dark.grad[0, 0, 30, 30] > 0
+    assert dark.grad[0, 0, 10, 10] == 0

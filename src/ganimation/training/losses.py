@@ -139,6 +139,25 @@ def pair_distance(image: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     return distance(share * image, share * truth) + distance(share * small[0], share * small[1])
 
 
+def tint(image: Tensor, source: Tensor) -> Tensor:
+    """Return how far colours are more colourful than the photo's around them, as a mean over pixels.
+
+    Muscles bring no new hues: what is drawn may take any hue that the photo has within a sixteenth of its side, or less
+    of it, as teeth and shadows do; what goes beyond, a red fold between the brows say, counts.
+
+    Args:
+        image: (N, 3, H, W) in [-1, 1].
+        source: (N, 3, H, W), the photo.
+    """
+    hue, own = (x - x.mean(dim=1, keepdim=True) for x in (image, source.detach()))
+    reach = max(1, source.shape[-1] // 16)
+    around = torch.cat([own, -own], dim=1)
+    for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
+        around = torch.nn.functional.max_pool2d(around, window, stride=1, padding=(window[0] // 2, window[1] // 2))
+    highest, lowest = around.clamp_min(0).chunk(2, dim=1)
+    return ((hue - highest).clamp_min(0) + (-hue - lowest).clamp_min(0)).mean()
+
+
 @dataclass(frozen=True)
 class Weights:
     """The weights of Eq. 5, and which reading of Eq. 2 they belong to.
@@ -153,6 +172,7 @@ class Weights:
             paper.
         color: of the same distance of C alone, as if A were 0, so that C is a face and not paint that only looks right
             under a thin mask; not in the paper.
+        tint: of hues that the photo has nowhere near (:func:`tint`); not in the paper.
         expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
         smoothness_form: see :func:`smoothness`.
@@ -166,6 +186,7 @@ class Weights:
     smoothness: float = 1e-4
     pair: float = 0.0
     color: float = 0.0
+    tint: float = 0.0
     expression_form: ExpressionForm = "mean"
     attention_form: AttentionForm = "square"
     smoothness_form: SmoothnessForm = "squared"
@@ -198,5 +219,6 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/smoothness": weights.smoothness,
         "generator/pair": weights.pair,
         "generator/color": weights.color,
+        "generator/tint": weights.tint,
     }
     return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()

@@ -50,7 +50,14 @@ OFFICIAL = dataclasses.replace(
 )
 
 _SMALL_WEIGHTS = Weights(
-    expression=100.0, cycle=10.0, attention=0.2, attention_form="change", smoothness=1e-4, pair=30.0, color=15.0
+    expression=100.0,
+    cycle=10.0,
+    attention=0.2,
+    attention_form="change",
+    smoothness=1e-4,
+    pair=30.0,
+    color=15.0,
+    tint=20.0,
 )
 
 #: A usable model on a laptop's CPU: learn from pairs of one session, let the critic catch up, then everything together.
@@ -81,7 +88,7 @@ SMALL = TrainingConfig(
             generator_rate=4e-4,
             decay_from=0.3,
             decay_to=0.2,
-            weights=dataclasses.replace(_SMALL_WEIGHTS, pair=1.0, color=0.5, attention=0.01, smoothness=1e-6),
+            weights=dataclasses.replace(_SMALL_WEIGHTS, pair=1.0, color=0.5, tint=1.0, attention=0.01, smoothness=1e-6),
         ),
         Phase(
             "critic",

@@ -200,6 +200,8 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
         terms["generator/pair"] = losses.pair_distance(fake, batch.truth, batch.known)
     if weights.color:
         terms["generator/color"] = losses.pair_distance(made.color, batch.truth, batch.known)
+    if weights.tint:
+        terms["generator/tint"] = losses.tint(fake, batch.source)
     return terms, read
 
 
