@@ -139,6 +139,10 @@ def pair_distance(image: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     return distance(share * image, share * truth) + distance(share * small[0], share * small[1])
 
 
+#: Hues this close are the same, of colours in [-1, 1].
+SAME_HUE = 0.01
+
+
 def tint(image: Tensor, source: Tensor) -> Tensor:
     """Return how far colours are more colourful than the photo's around them, as a mean over pixels.
 
@@ -155,7 +159,7 @@ def tint(image: Tensor, source: Tensor) -> Tensor:
     for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
         around = torch.nn.functional.max_pool2d(around, window, stride=1, padding=(window[0] // 2, window[1] // 2))
     highest, lowest = around.clamp_min(0).chunk(2, dim=1)
-    return ((hue - highest).clamp_min(0) + (-hue - lowest).clamp_min(0)).mean()
+    return ((hue - highest - SAME_HUE).clamp_min(0) + (-hue - lowest - SAME_HUE).clamp_min(0)).mean()
 
 
 @dataclass(frozen=True)
