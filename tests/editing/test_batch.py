@@ -72,7 +72,7 @@ def test_how_many_at_once_and_where_it_was_stopped_make_no_difference(album: Pat
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        batch.run(editor, asked, stopped, model=batch.fingerprint(None), progress=stop)
+        batch.run(editor, asked, stopped, progress=stop)
     assert not {thread.name for thread in threading.enumerate() if thread.name.startswith("edit")}
     assert 0 < len(manifest(stopped)) <= 3
     assert main([*command, "-o", str(stopped), "--jobs", "1"]) == 0

@@ -19,6 +19,7 @@ from ganimation.cli.shared import (
     open_photo,
     progress,
     read_expression,
+    told,
 )
 from ganimation.errors import ActionUnitError, FaceError, MediaError
 
@@ -34,6 +35,7 @@ def add(commands: Any) -> None:
     _add_edit(commands)
     _add_animate(commands)
     _add_read(commands)
+    _add_verify(commands)
 
 
 def _add_edit(commands: Any) -> None:
@@ -85,9 +87,17 @@ def _edit_many(options: argparse.Namespace) -> None:
         raise ActionUnitError(f"{options.photo} says what is asked; leave out --au, --emotion and --expression")
     else:
         tasks = tasks_of_table(options.photo, editor.config.aus, options.seed)
-    jobs, model = options.jobs or os.cpu_count() or 1, batch.fingerprint(options.model)
+    jobs = options.jobs or os.cpu_count() or 1
     with progress("photos") as advance:
-        outcome = batch.run(editor, tasks, options.output, model=model, jobs=jobs, max_pixels=limit, progress=advance)
+        outcome = batch.run(
+            editor,
+            tasks,
+            options.output,
+            jobs=jobs,
+            credentials=options.photo.is_dir(),
+            max_pixels=limit,
+            progress=advance,
+        )
     for path, reason in outcome.failed[:10]:
         print(f"ganimation: {path.name} is left out: {reason}", file=sys.stderr)
     if len(outcome.failed) > 10:
@@ -138,7 +148,8 @@ def _animate(options: argparse.Namespace) -> None:
         film = play(editor.session(photo, {}, which), timeline, options.fps)
     with progress("frames") as advance:
         counted = (advance(number, count) or frame for number, frame in enumerate(film, start=1))
-        write_film(counted, options.output, options.fps)
+        details = {"timeline": options.timeline.name} if options.timeline else {"easing": options.easing}
+        write_film(counted, options.output, options.fps, told("animate", editor, requests, **details))
     print(options.output)
 
 
@@ -181,6 +192,48 @@ def _read(options: argparse.Namespace) -> None:
             x, y, width, height = (round(value) for value in face.box)
             print(f"  face {number} at {x},{y} {width}x{height}")
             print("   ", "  ".join(f"{code} {value:.2f}" for code, value in face.aus.items()))
+
+
+def _add_verify(commands: Any) -> None:
+    parser = add_command(commands, "verify", _verify, "tell whether files say that they were made here, and from what")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="pictures and films")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from ganimation.media.credentials import read_credentials
+    from ganimation.media.provenance import read_provenance
+
+    found = [(path, *read_provenance(path), read_credentials(path)) for path in options.files]
+    if options.json:
+        rows = [
+            {
+                "file": str(path),
+                "made_here": made is not None,
+                "recipe": None if made is None else json.loads(made.to_json()),
+                "digital_source_type": source,
+                "content_credentials": credentials,
+            }
+            for path, made, source, credentials in found
+        ]
+        print(json.dumps(rows))
+        return
+    for path, made, source, credentials in found:
+        if made is not None:
+            model = f", model {made.model}" if made.model else ""
+            print(f"{path}: says that ganimation {made.version} made it ({made.operation}{model})")
+            for number, face in enumerate(made.faces, start=1):
+                for name, value in face.get("aus", face.get("asked", {})).items():
+                    change = f"{value[0]:.2f} to {value[1]:.2f}" if isinstance(value, list) else value
+                    print(f"  face {number}  {name}  {change}")
+            for name, value in made.details.items():
+                print(f"  {name}  {value}")
+        elif source:
+            print(f"{path}: says {source.rpartition('/')[2]}, not by ganimation")
+        else:
+            print(f"{path}: does not say that it was made; that proves nothing, metadata is easily lost")
+        if credentials:
+            print(f"  content credentials: {credentials}")
 
 
 def _describe(face: "Face") -> dict[str, Any]:

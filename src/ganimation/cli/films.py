@@ -19,6 +19,7 @@ from ganimation.cli.shared import (
     open_photo,
     progress,
     read_expression,
+    told,
 )
 from ganimation.errors import FaceError, MediaError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ganimation.editing.films import Performance, Seen
     from ganimation.faces.reader import FaceReader
     from ganimation.media.clip import Clip, Frame
+    from ganimation.media.provenance import Provenance
 
 
 def add(commands: Any) -> None:
@@ -61,8 +63,9 @@ def edit_film(options: argparse.Namespace) -> None:
     clip = _open(options.photo, options.output)
     editor = open_editor(options)
     seen = Seen()
-    frames = edit(editor, clip, read_expression(options, editor), seen, number)
-    _write(_unless_empty(frames, seen), clip, clip, options.output)
+    requests = read_expression(options, editor)
+    frames = edit(editor, clip, requests, seen, number)
+    _write(_unless_empty(frames, seen), clip, clip, options.output, told("edit", editor, requests))
     _tell(clip, options.output, seen)
 
 
@@ -135,11 +138,12 @@ def _drive(options: argparse.Namespace) -> None:
     performance = _watch(editor.reader, driver, driving)
     changes = performance.changes(performance.neutral(options.neutral_frame), options.strength, regions)
     seen = Seen()
+    made = told("drive", editor, strength=options.strength, regions=regions)
     if isinstance(source, Photo):
-        _write(drive_photo(session, performance, changes), driver, driver, options.output)
+        _write(drive_photo(session, performance, changes), driver, driver, options.output, made)
     else:
         frames = drive_film(editor, source, performance, changes, seen, number)
-        _write(_unless_empty(frames, seen), source, source, options.output)
+        _write(_unless_empty(frames, seen), source, source, options.output, made)
         _tell(source, options.output, seen)
     _tell(driver, options.output, None)
     print(options.output)
@@ -170,11 +174,12 @@ def _drive_live(options: argparse.Namespace) -> None:
     editor = open_editor(options)
     session = editor.session(photo, {}, _number(options.face, "--face"))
     live = LiveDriver(session, editor.reader, options.strength, regions, _number(options.driver_face, "--driver-face"))
+    made = told("drive", editor, strength=options.strength, regions=regions)
     print("ganimation: look into the camera, at rest for a second; Ctrl-C ends", file=sys.stderr)
     before = signal.signal(signal.SIGINT, lambda number, frame: camera.stop())
     try:
         frames = (Frame(live(frame.pixels, float(frame.time)), frame.time) for frame in camera)
-        count = write_timed(frames, options.output, camera.rate, TIME_BASE)
+        count = write_timed(frames, options.output, camera.rate, TIME_BASE, provenance=made)
     finally:
         signal.signal(signal.SIGINT, before)
     if not live.seen:
@@ -198,13 +203,13 @@ def _open(path: Path, output: Path) -> "Clip":
     return clip
 
 
-def _write(frames: "Iterable[Frame]", like: "Clip", sound: "Clip", output: Path) -> None:
+def _write(frames: "Iterable[Frame]", like: "Clip", sound: "Clip", output: Path, made: "Provenance") -> None:
     """Write frames at the pace of one film with the sound of another."""
     from ganimation.media.video import write_timed
 
     with progress("frames") as advance:
         counted = (advance(number, max(number, like.count)) or frame for number, frame in enumerate(frames, start=1))
-        write_timed(counted, output, like.rate, like.time_base, sound)
+        write_timed(counted, output, like.rate, like.time_base, sound, made)
 
 
 def _unless_empty(frames: "Iterable[Frame]", seen: "Seen") -> "Iterator[Frame]":

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from ganimation.errors import ActionUnitError, MediaError
 if TYPE_CHECKING:
     from ganimation.editing.editor import Editor, Which
     from ganimation.media.images import Photo
+    from ganimation.media.provenance import Provenance
 
 
 def add_command(commands: Any, name: str, function: Callable[[argparse.Namespace], None], text: str) -> Any:
@@ -77,6 +78,14 @@ def read_expression(options: argparse.Namespace, editor: "Editor") -> tuple[Requ
         asked |= {request.name: request for request in read_requests(options.expression, known)}
     asked |= {request.name: request for request in parse_requests(options.au, known)}
     return tuple(asked.values())
+
+
+def told(operation: str, editor: "Editor", requests: "Sequence[Request]" = (), **details: object) -> "Provenance":
+    """Return what a film says of how it was made."""
+    from ganimation.media.provenance import Provenance
+
+    asked = {r.name: f"{r.value:+g}" if r.relative else r.value for r in requests}
+    return Provenance(operation, editor.fingerprint, ({"asked": asked},) if asked else (), details)
 
 
 def chosen_face(text: str) -> "Which":

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ganimation.action_units import parse_code
 from ganimation.errors import ActionUnitError, DatasetError, require
 from ganimation.faces.crop import CropTemplate
-from ganimation.media.images import atomic
+from ganimation.media.files import atomic
 
 FORMAT_VERSION = 1
 ROWS_PER_SHARD = 4096

@@ -27,7 +27,8 @@ from ganimation.errors import DatasetError, MediaError, require
 from ganimation.faces.annotator import ANNOTATOR
 from ganimation.faces.crop import CropTemplate, cut
 from ganimation.faces.reader import FaceReader
-from ganimation.media.images import SUFFIXES, atomic, read_image
+from ganimation.media.files import atomic
+from ganimation.media.images import SUFFIXES, read_image
 
 PHOTOS_PER_PART = 128
 

@@ -5,8 +5,6 @@ at once or where a run was stopped.
 """
 
 import csv
-import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,8 +18,8 @@ from ganimation.editing.result import Edit
 from ganimation.editing.tasks import Task
 from ganimation.errors import FaceError, MediaError
 from ganimation.faces.reader import Face
-from ganimation.media.images import Photo, atomic, check_writable, read_image
-from ganimation.model import ONNX, bundled
+from ganimation.media.files import atomic
+from ganimation.media.images import Photo, check_writable, read_image
 
 MANIFEST = "manifest.csv"
 
@@ -45,8 +43,8 @@ def run(
     tasks: Sequence[Task],
     folder: Path,
     *,
-    model: str = "",
     jobs: int = 1,
+    credentials: bool = True,
     max_pixels: int = 100_000_000,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
@@ -58,8 +56,8 @@ def run(
         editor: who edits, with one thread.
         tasks: what to make.
         folder: where the pictures and ``manifest.csv`` go.
-        model: what tells this model from others, see :func:`fingerprint`.
         jobs: pictures at once.
+        credentials: sign them, see :func:`ganimation.media.images.write_image`; then bytes are not the same again.
         max_pixels: larger photos are not opened.
         progress: called with pictures done and in all.
 
@@ -67,7 +65,7 @@ def run(
         MediaError: the folder cannot be written.
         KeyboardInterrupt: it was asked to stop; the manifest says what is there.
     """
-    known = _read_manifest(folder)
+    known, model = _read_manifest(folder), editor.fingerprint
     manifest: dict[int, list[Row]] = {}
     outcome, written = Outcome(0, 0, []), time.monotonic()
 
@@ -81,7 +79,7 @@ def run(
                 manifest[number] = rows
                 outcome.kept += 1
             else:
-                waiting[pool.submit(_make, editor, task, folder, model, max_pixels)] = number
+                waiting[pool.submit(_make, editor, task, folder, max_pixels, credentials)] = number
         progress(len(manifest), len(tasks))
         for done in as_completed(waiting):
             rows = done.result()
@@ -103,14 +101,14 @@ def run(
     return outcome
 
 
-def _make(editor: Editor, task: Task, folder: Path, model: str, max_pixels: int) -> list[Row]:
+def _make(editor: Editor, task: Task, folder: Path, max_pixels: int, credentials: bool) -> list[Row]:
     """Make a picture; return its rows of the manifest."""
-    start = {"photo": str(task.photo), "output": str(task.output), "model": model, "request": task.asked}
+    start = {"photo": str(task.photo), "output": str(task.output), "model": editor.fingerprint, "request": task.asked}
     try:
         edit = editor.edit(read_image(task.photo, max_pixels), task.requests, task.which)
         path = folder / task.output
         path.parent.mkdir(parents=True, exist_ok=True)
-        edit.save(check_writable(path))
+        edit.save(check_writable(path), credentials=credentials)
     except (MediaError, FaceError) as error:
         return [start | {"output": "", "note": str(error)}]
     return [start | row for row in _measured(editor, edit, task)]
@@ -173,9 +171,3 @@ def _write_manifest(folder: Path, manifest: Mapping[int, Sequence[Row]], aus: Se
         writer.writeheader()
         for number in sorted(manifest):
             writer.writerows(manifest[number])
-
-
-def fingerprint(model: str | os.PathLike[str] | None) -> str:
-    """Return twelve digits that tell a model folder (``None``: the bundled weights) from others."""
-    path = (bundled() if model is None else Path(model)) / ONNX
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

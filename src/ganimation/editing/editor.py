@@ -1,5 +1,6 @@
 """Edit the faces of a photo: the paper's method on a photo in the wild (Sec. 6.5)."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +13,12 @@ from numpy.typing import NDArray
 
 from ganimation.action_units import REGIONS, Request, emotion_requests, requests_from_mapping
 from ganimation.editing.backends import load_backend
-from ganimation.editing.result import Edit, EditedFace
+from ganimation.editing.result import SAME, Edit, EditedFace
 from ganimation.errors import FaceError, MediaError
 from ganimation.faces.crop import Moved, Transform, cut, paste_back
 from ganimation.faces.reader import Face, FaceReader
 from ganimation.media.images import Photo, read_image
-from ganimation.model import ModelConfig, bundled
-
-#: Intensities this close are the same; what `read` prints, rounded to two digits, must ask for nothing.
-SAME = 0.0051
+from ganimation.model import ONNX, ModelConfig, bundled
 
 #: Width of the seam between a face's two sides, as a share of the crop's.
 MIDDLE = 0.16
@@ -39,6 +37,10 @@ class Editor:
         backend: see :func:`ganimation.editing.backends.load_backend`; likewise ``precision``.
         threads: of each computation; 0 lets the libraries choose.
 
+    Attributes:
+        config: of the model.
+        fingerprint: twelve digits that tell the model from others.
+
     Raises:
         ModelError: the folder cannot be used.
     """
@@ -54,6 +56,7 @@ class Editor:
         self.config = ModelConfig.read(path)
         self._backend = load_backend(path, self.config, backend, threads, precision)
         self._reader = FaceReader(threads)
+        self.fingerprint = hashlib.sha256((path / ONNX).read_bytes()).hexdigest()[:12] if (path / ONNX).exists() else ""
 
     @classmethod
     def from_pretrained(
@@ -198,7 +201,13 @@ class Editor:
                 color, attention = across(drawn.color[own]).transpose(1, 2, 0), across(drawn.attention[own])[0]
                 motion = None if drawn.motion is None else Moved.of(across(drawn.motion[own]), face.crop)
                 results[index] = EditedFace(
-                    face.face, mixes[index][0], np.ascontiguousarray(color), attention, face.transform, motion
+                    face.face,
+                    mixes[index][0],
+                    np.ascontiguousarray(color),
+                    attention,
+                    face.transform,
+                    motion,
+                    mixes[index][1] if len(mixes[index]) > 1 else None,
                 )
         return [
             results.get(index) or EditedFace(face.face, sides[0], None, None, face.transform)
@@ -254,7 +263,7 @@ class Session:
         for face in edited:
             if face.color is not None and face.attention is not None:
                 pixels = paste_back(pixels, face.color, face.attention, face.transform, face.moved)
-        return Edit(self.photo.with_pixels(pixels), tuple(edited))
+        return Edit(self.photo.with_pixels(pixels), tuple(edited), self.editor.fingerprint)
 
 
 def across(sides: NDArray[np.float32]) -> NDArray[np.float32]:

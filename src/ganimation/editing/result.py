@@ -11,6 +11,10 @@ from PIL import Image
 from ganimation.faces.crop import Moved, Transform
 from ganimation.faces.reader import Face
 from ganimation.media.images import Photo, to_srgb, write_image
+from ganimation.media.provenance import Provenance
+
+#: Intensities this close are the same; what `read` prints, rounded to two digits, must ask for nothing.
+SAME = 0.0051
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class EditedFace:
         attention: A, (S, S) float32 in [0, 1], 1 keeps the photo; ``None`` likewise.
         transform: ``crop_from_photo`` of the two.
         moved: which part of C is the photo's own pixels, moved; ``None`` of a model that only paints.
+        left: what was asked of the person's left side, where that is something else; ``target`` is the right side's.
     """
 
     face: Face
@@ -32,6 +37,18 @@ class EditedFace:
     attention: NDArray[np.float32] | None
     transform: Transform
     moved: Moved | None = None
+    left: dict[str, float] | None = None
+
+    def changes(self) -> dict[str, list[float]]:
+        """Return what the face showed and what was asked of it, by AU; ``AU12L`` and ``AU12R`` where sides differ."""
+        found: dict[str, list[float]] = {}
+        for code, asked in self.target.items():
+            shown, left = self.face.aus.get(code, 0.0), asked if self.left is None else self.left[code]
+            sides = {code: asked} if left == asked else {f"{code}R": asked, f"{code}L": left}
+            found |= {
+                name: [round(shown, 4), round(value, 4)] for name, value in sides.items() if abs(value - shown) > SAME
+            }
+        return found
 
 
 @dataclass(frozen=True)
@@ -41,10 +58,12 @@ class Edit:
     Attributes:
         photo: the result with all that the source file held beside its colours.
         faces: the faces that were asked to change, largest first.
+        model: what tells the model from others.
     """
 
     photo: Photo
     faces: tuple[EditedFace, ...]
+    model: str = ""
 
     @property
     def image(self) -> NDArray[np.uint8]:
@@ -69,6 +88,12 @@ class Edit:
         image.save(buffer, "PNG")
         return buffer.getvalue()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the result, see :func:`ganimation.media.images.write_image`."""
-        write_image(self.photo, path)
+    def save(self, path: str | os.PathLike[str], *, credentials: bool = True) -> None:
+        """Write the result with what it is made of, see :func:`ganimation.media.images.write_image`."""
+        write_image(self.photo, path, self.provenance, credentials=credentials)
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What the result is made of; ``None`` where no face changed."""
+        faces = tuple({"aus": changes} for face in self.faces if face.color is not None and (changes := face.changes()))
+        return Provenance("edit", self.model, faces) if faces else None

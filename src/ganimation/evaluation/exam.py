@@ -17,7 +17,7 @@ from ganimation.evaluation import measures
 from ganimation.evaluation.panel import Panel
 from ganimation.evaluation.subjects import Model, Subject, Warp, copy
 from ganimation.evaluation.trials import Answers, Faces, Trial, plan, sit
-from ganimation.media.images import atomic
+from ganimation.media.files import atomic
 
 Progress = Callable[[int, int], None]
 

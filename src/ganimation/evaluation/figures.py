@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 
 from ganimation.action_units import ACTION_UNITS, EMOTIONS, Request, emotion_requests
 from ganimation.editing.animation import alphas
-from ganimation.editing.editor import SAME, Editor
-from ganimation.editing.result import Edit, EditedFace
+from ganimation.editing.editor import Editor
+from ganimation.editing.result import SAME, Edit, EditedFace
 from ganimation.errors import ActionUnitError, FaceError, MediaError, require
 from ganimation.faces.crop import CropTemplate, crop_from_photo, cut
 from ganimation.faces.reader import Face
-from ganimation.media.images import Photo, atomic, check_writable
+from ganimation.media.credentials import add_credentials
+from ganimation.media.files import atomic
+from ganimation.media.images import Photo, check_writable, png_info
+from ganimation.media.provenance import SOURCE_TYPE, Provenance, packet
 from ganimation.media.video import shrink, write_film
 from ganimation.model import ModelConfig
 
@@ -181,16 +185,17 @@ def draw(name: str, order: Order, path: Path) -> None:
     if name not in FIGURES:
         raise ActionUnitError(f"unknown figure {name!r}; it is one of {', '.join(FIGURES)}")
     check_writable(path, SUFFIXES)
+    made = Provenance("figure", order.editor.fingerprint, details={"figure": name})
     if path.suffix.lower() in _FILMS:
         if name != "interpolation":
             raise MediaError(f"{path}: the figure {name} does not move; write .png, .pdf or .svg")
-        write_film(_film(order), path, 25.0)
+        write_film(_film(order), path, 25.0, made)
         return
-    save(FIGURES[name](order), path)
+    save(FIGURES[name](order), path, made)
 
 
-def save(sheet: Sheet, path: Path) -> None:
-    """Write a sheet as .png, .pdf or .svg; letters stay letters in the last two."""
+def save(sheet: Sheet, path: Path, made: Provenance | None = None) -> None:
+    """Write a sheet as .png, .pdf or .svg, with how it was made; letters stay letters in the last two."""
     require("matplotlib", "evaluate")
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -224,7 +229,19 @@ def save(sheet: Sheet, path: Path) -> None:
     if sheet.title:
         figure.text(0.5, 1 - 0.03 / height, sheet.title, size=8, ha="center", va="top")
     with atomic(path) as temporary, rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
-        figure.savefig(temporary, dpi=SIDE, bbox_inches="tight", pad_inches=0.05)
+        figure.savefig(temporary, dpi=SIDE, bbox_inches="tight", pad_inches=0.05, **_metadata(path, made))
+        if made is not None:
+            add_credentials(temporary, made, path.suffix.lower())
+
+
+def _metadata(path: Path, made: Provenance | None) -> dict[str, Any]:
+    """Return what makes matplotlib write how a figure was made, as its format can."""
+    if made is None:
+        return {}
+    if path.suffix.lower() == ".png":
+        return {"pil_kwargs": {"pnginfo": png_info(packet(made))}}
+    words = [SOURCE_TYPE, made.to_json()]
+    return {"metadata": {"Keywords": words if path.suffix.lower() == ".svg" else "; ".join(words)}}
 
 
 def random_expression(aus: Sequence[str], rng: np.random.Generator) -> Expression:

@@ -6,10 +6,8 @@ profile and EXIF. Edits see upright RGB uint8 only; :func:`write_image` puts the
 
 import io
 import os
-import tempfile
 import warnings
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from ganimation.errors import MediaError
+from ganimation.media.credentials import add_credentials
+from ganimation.media.files import atomic
+from ganimation.media.provenance import Provenance, packet, sidecar
 
 #: Pictures with more pixels than this are refused unless the caller raises the limit.
 MAX_PIXELS = 100_000_000
@@ -252,11 +254,20 @@ def check_writable(path: str | os.PathLike[str], suffixes: Collection[str] = tup
     return path
 
 
-def write_image(photo: Photo, path: str | os.PathLike[str]) -> None:
+def write_image(
+    photo: Photo, path: str | os.PathLike[str], provenance: Provenance | None = None, *, credentials: bool = True
+) -> None:
     """Write a photo with its size, colour profile, EXIF, alpha and depth; whole or not at all.
 
     A photo that no edit changed is copied byte for byte if the format stays the same. JPEG is written at quality 95
     without chroma subsampling.
+
+    Args:
+        photo: to write.
+        path: its ending says the format.
+        provenance: what the file says of how it was made; what was copied says nothing new.
+        credentials: sign it, where that can be done, see :mod:`ganimation.media.credentials`; no two signatures are
+            the same.
 
     Raises:
         MediaError: the place or the format cannot hold it.
@@ -272,14 +283,20 @@ def write_image(photo: Photo, path: str | os.PathLike[str]) -> None:
         raise MediaError(f"{path}: JPEG cannot hold this picture's transparency; write .png, .webp or .tif")
     if photo.deep is not None and format_ == "TIFF" and (photo.icc_profile or photo.exif):
         raise MediaError(f"{path}: a TIFF of 16 bits cannot be given its colour profile and EXIF here; write .png")
+    xmp = packet(provenance) if provenance else b""
     with atomic(path) as temporary:
         if photo.deep is not None and format_ in ("PNG", "TIFF"):
-            _write_16_bit(photo, temporary, path.suffix.lower())
+            _write_16_bit(photo, temporary, path.suffix.lower(), xmp)
         else:
-            _write_8_bit(photo, temporary, format_)
+            _write_8_bit(photo, temporary, format_, xmp)
+        if provenance and credentials:
+            add_credentials(temporary, provenance, path.suffix.lower())
+    if photo.deep is not None and format_ == "TIFF" and xmp:
+        with atomic(sidecar(path)) as temporary:
+            temporary.write_bytes(xmp)
 
 
-def _write_8_bit(photo: Photo, path: Path, format_: str) -> None:
+def _write_8_bit(photo: Photo, path: Path, format_: str, xmp: bytes) -> None:
     image = Image.fromarray(photo.pixels)
     if photo.grey:
         image = image.convert("L")
@@ -294,13 +311,26 @@ def _write_8_bit(photo: Photo, path: Path, format_: str) -> None:
         options |= {"lossless": True}
     elif format_ == "TIFF":
         options |= {"compression": "tiff_deflate"}
+    if xmp and format_ == "PNG":
+        options["pnginfo"] = png_info(xmp)
+    elif xmp and format_ == "TIFF":
+        options["tiffinfo"] = {700: xmp}
+    elif xmp:
+        options["xmp"] = xmp
     try:
         image.save(path, format=format_, **options)
     except ValueError as error:
         raise MediaError(f"this picture cannot be written as {format_} ({error}); write .png") from error
 
 
-def _write_16_bit(photo: Photo, path: Path, suffix: str) -> None:
+def png_info(xmp: bytes) -> PngInfo:
+    """Return a packet as PNG holds it."""
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    return info
+
+
+def _write_16_bit(photo: Photo, path: Path, suffix: str, xmp: bytes) -> None:
     assert photo.deep is not None
     samples = photo.deep[:, :, :1] if photo.grey and photo.alpha is None else photo.deep[:, :, ::-1]
     if photo.alpha is not None:
@@ -312,34 +342,10 @@ def _write_16_bit(photo: Photo, path: Path, suffix: str) -> None:
     if photo.exif:
         metadata_types.append(cv2.IMAGE_METADATA_EXIF)
         metadata.append(np.frombuffer(photo.exif.removeprefix(b"Exif\0\0"), np.uint8))
+    if xmp and suffix == ".png":
+        metadata_types.append(cv2.IMAGE_METADATA_XMP)
+        metadata.append(np.frombuffer(xmp, np.uint8))
     done, encoded = cv2.imencodeWithMetadata(suffix, samples, metadata_types, metadata)
     if not done:
         raise MediaError(f"{path}: the picture could not be encoded as {suffix}")
     path.write_bytes(encoded.tobytes())
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that becomes ``path`` if the block ends well and vanishes if it does not.
-
-    Raises:
-        MediaError: the file system refuses (read-only, full).
-    """
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be written ({error.strerror}); choose another place with -o") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)

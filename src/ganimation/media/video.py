@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,10 @@ from PIL import Image
 from ganimation.errors import MediaError
 from ganimation.media.ahead import ahead
 from ganimation.media.clip import Clip, Frame
-from ganimation.media.images import atomic, check_writable
+from ganimation.media.credentials import add_credentials
+from ganimation.media.files import atomic
+from ganimation.media.images import check_writable
+from ganimation.media.provenance import Provenance, add_to_film, packet
 from ganimation.media.sound import SoundTrack
 
 #: The formats that films are written in.
@@ -24,19 +28,24 @@ SUFFIXES = (".mp4", ".gif", ".webp")
 Pixels = NDArray[np.uint8]
 
 
-def write_film(frames: Iterable[Pixels], path: str | os.PathLike[str], fps: float) -> int:
+def write_film(
+    frames: Iterable[Pixels], path: str | os.PathLike[str], fps: float, provenance: Provenance | None = None
+) -> int:
     """Write frames (RGB uint8, all of one size) as a film, whole or not at all; return how many there were.
 
     Args:
         frames: at least one.
         path: .mp4 (H.264), .gif (at most 50 frames a second) or .webp.
         fps: frames a second.
+        provenance: what the file says of how it was made.
 
     Raises:
         MediaError: the place or the format cannot hold it, or there are no frames.
     """
     rate = Fraction(fps).limit_denominator(1001)
-    return write_timed((Frame(frame, number / rate) for number, frame in enumerate(frames)), path, rate)
+    return write_timed(
+        (Frame(frame, number / rate) for number, frame in enumerate(frames)), path, rate, provenance=provenance
+    )
 
 
 def write_timed(
@@ -45,6 +54,7 @@ def write_timed(
     rate: Fraction,
     time_base: Fraction | None = None,
     sound: Clip | None = None,
+    provenance: Provenance | None = None,
 ) -> int:
     """Write frames at their own times as a film, whole or not at all; return how many there were.
 
@@ -55,6 +65,7 @@ def write_timed(
         time_base: unit of the times, in seconds; ``None`` for one frame.
         sound: a film whose sound track is laid under the frames, as far as they go; copied where MP4 can hold it, else
             encoded as AAC.
+        provenance: what the file says of how it was made.
 
     Raises:
         MediaError: the place or the format cannot hold it, or there are no frames.
@@ -64,11 +75,17 @@ def write_timed(
         first = next(stream, None)
         if first is None:
             raise MediaError(f"{path}: no frames to write")
-        return _write(itertools.chain([first], stream), first, path, rate, time_base, sound)
+        return _write(itertools.chain([first], stream), first, path, rate, time_base, sound, provenance)
 
 
 def _write(
-    frames: Iterator[Frame], first: Frame, path: Path, rate: Fraction, time_base: Fraction | None, sound: Clip | None
+    frames: Iterator[Frame],
+    first: Frame,
+    path: Path,
+    rate: Fraction,
+    time_base: Fraction | None,
+    sound: Clip | None,
+    provenance: Provenance | None,
 ) -> int:
     counted = _Counted(frames)
     with atomic(path) as temporary:
@@ -76,7 +93,11 @@ def _write(
             _write_mp4(counted, temporary, rate, time_base or 1 / rate, first.pixels.shape[:2], sound)
         else:
             pictures = (frame.pixels for frame in counted)
-            _write_animation(pictures, temporary, float(rate), path.suffix.lower())
+            xmp = packet(provenance) if provenance else b""
+            _write_animation(pictures, temporary, float(rate), path.suffix.lower(), xmp)
+        if provenance:
+            add_to_film(temporary, provenance)
+            add_credentials(temporary, provenance, path.suffix.lower())
     return counted.count
 
 
@@ -125,12 +146,14 @@ def _write_mp4(
             container.mux(stream.encode(None))
 
 
-def _write_animation(frames: Iterable[Pixels], path: Path, fps: float, suffix: str) -> None:
+def _write_animation(frames: Iterable[Pixels], path: Path, fps: float, suffix: str, xmp: bytes) -> None:
     unit = 10 if suffix == ".gif" else 1  # milliseconds that the format counts in
     every = (
         max(1, -(-round(fps * 2 * unit) // 1000)) if suffix == ".gif" else 1
     )  # players slow what is above 50 a second
-    options = {"quality": 90, "method": 2} if suffix == ".webp" else {"optimize": False}
+    options: dict[str, Any] = {"quality": 90, "method": 2} if suffix == ".webp" else {"optimize": False}
+    if suffix == ".webp" and xmp:
+        options["xmp"] = xmp
 
     def pictures() -> Iterator[Image.Image]:
         """Yield what is kept of the frames, each with its duration in milliseconds."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ganimation.action_units import ACTION_UNITS
 from ganimation.errors import ModelError, TrainingError, require
 from ganimation.faces.crop import CropTemplate
-from ganimation.media.images import atomic
+from ganimation.media.files import atomic
 from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig
 from ganimation.networks.critic import Critic
 from ganimation.networks.generator import Generator

@@ -12,7 +12,7 @@ from typing import Any
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError, require
-from ganimation.media.images import atomic
+from ganimation.media.files import atomic
 from ganimation.networks.generator import Generator
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.monitor import Finding, Health

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import MediaError, TrainingError, require
-from ganimation.media.images import atomic
+from ganimation.media.files import atomic
 from ganimation.training import checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
 from ganimation.training.config import Phase, TrainingConfig, difference

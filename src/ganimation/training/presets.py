@@ -57,7 +57,7 @@ _SMALL_WEIGHTS = Weights(
     smoothness=1e-4,
     pair=30.0,
     color=15.0,
-    tint=20.0,
+    tint=500.0,
 )
 
 #: A usable model on a laptop's CPU: learn from pairs of one session, let the critic catch up, then everything together.
@@ -88,7 +88,9 @@ SMALL = TrainingConfig(
             generator_rate=4e-4,
             decay_from=0.3,
             decay_to=0.2,
-            weights=dataclasses.replace(_SMALL_WEIGHTS, pair=1.0, color=0.5, tint=1.0, attention=0.01, smoothness=1e-6),
+            weights=dataclasses.replace(
+                _SMALL_WEIGHTS, pair=1.0, color=0.5, tint=20.0, attention=0.01, smoothness=1e-6
+            ),
         ),
         Phase(
             "critic",

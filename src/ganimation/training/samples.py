@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
-from ganimation.media.images import atomic
+from ganimation.media.files import atomic
 from ganimation.networks.generator import Generator, blend
 from ganimation.training.config import TrainingConfig
 
