@@ -7,6 +7,8 @@ quick and needs no torch.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ganimation.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from ganimation.action_units import ACTION_UNITS, EMOTIONS, ActionUnit
     from ganimation.editing.editor import Editor
@@ -42,7 +44,6 @@ __all__ = [
     "read_image",
     "write_image",
 ]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ganimation import __version__
-from ganimation.cli import editing, evaluation, films, training
+from ganimation.cli import editing, evaluation, films, serving, training
 from ganimation.cli.shared import process
 from ganimation.errors import GanimationError
 
@@ -32,6 +32,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ganimation {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (editing, films, training, evaluation):
+    for group in (editing, films, serving, training, evaluation):
         group.add(commands)
     return parser

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ganimation.editing.editor import Pixels
-    from ganimation.faces.reader import Face
 
 
 def add(commands: Any) -> None:
@@ -172,7 +171,7 @@ def _read(options: argparse.Namespace) -> None:
     reader = FaceReader()
     found = [(path, reader.read(open_photo(options, path).pixels)) for path in options.photos]
     if options.json:
-        print(json.dumps([{"photo": str(path), "faces": [_describe(face) for face in faces]} for path, faces in found]))
+        print(json.dumps([{"photo": str(path), "faces": [face.to_json() for face in faces]} for path, faces in found]))
         return
     codes = list(found[0][1][0].aus) if found[0][1] else next((list(f[0].aus) for _, f in found if f), [])
     rows = [
@@ -234,11 +233,3 @@ def _verify(options: argparse.Namespace) -> None:
             print(f"{path}: does not say that it was made; that proves nothing, metadata is easily lost")
         if credentials:
             print(f"  content credentials: {credentials}")
-
-
-def _describe(face: "Face") -> dict[str, Any]:
-    return {
-        "box": [round(value, 1) for value in face.box],
-        "score": round(face.score, 4),
-        "aus": {code: round(value, 4) for code, value in face.aus.items()},
-    }

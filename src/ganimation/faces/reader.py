@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,14 @@ class Face:
     points: NDArray[np.float64]
     eyes: NDArray[np.float64]
     aus: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return box, score and AUs as plain JSON values."""
+        return {
+            "box": [round(value, 1) for value in self.box],
+            "score": round(self.score, 4),
+            "aus": {code: round(value, 4) for code, value in self.aus.items()},
+        }
 
     def crop_from_photo(self, size: int, template: CropTemplate) -> Transform:
         """Return the similarity that cuts this face out, see :mod:`ganimation.faces.crop`."""

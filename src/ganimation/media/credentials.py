@@ -11,10 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ganimation import __version__
 from ganimation.errors import MediaError
 from ganimation.media.files import atomic
 from ganimation.media.provenance import SOURCE_TYPE, TOOL, Provenance
+from ganimation.version import __version__
 
 CERTIFICATE, KEY = "GANIMATION_C2PA_CERTIFICATE", "GANIMATION_C2PA_KEY"
 SWITCH = "GANIMATION_C2PA"

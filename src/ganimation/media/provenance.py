@@ -17,8 +17,8 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from ganimation import __version__
 from ganimation.errors import MediaError
+from ganimation.version import __version__
 
 #: IPTC: a composite of a real photo and of what a trained model drew.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"

@@ -1,0 +1,29 @@
+"""serve."""
+
+import argparse
+from typing import Any
+
+from ganimation.cli.shared import add_command, add_model, open_editor
+from ganimation.errors import GanimationError
+
+
+def add(commands: Any) -> None:
+    """Add the command to a parser."""
+    parser = add_command(commands, "serve", _serve, "a page with sliders, in the browser of this computer")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this computer alone)")
+    parser.add_argument("--port", type=int, default=7860, help="(default 7860; 0 for any that is free)")
+    parser.add_argument(
+        "--auth", action="append", default=[], metavar="NAME:PASSWORD", help="who is let in; may be repeated"
+    )
+    add_model(parser)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from ganimation.web.server import serve
+
+    if not 0 <= options.port <= 65535:
+        raise GanimationError(f"--port {options.port}: it lies in 0..65535")
+    pairs = [tuple(text.split(":", 1)) for text in options.auth]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+        raise GanimationError("--auth: write NAME:PASSWORD, both of at least one letter")
+    serve(open_editor(options), options.host, options.port, [(pair[0], pair[1]) for pair in pairs])

@@ -1,0 +1,167 @@
+"""What the page does with a photo, without the page: one visitor's photo, its face, what is asked, and undo."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganimation.editing.editor import Editor, Session
+from ganimation.editing.result import SAME, Edit
+from ganimation.errors import FaceError
+from ganimation.media.images import Photo, read_image, to_srgb
+from ganimation.media.video import shrink
+
+Pixels = NDArray[np.uint8]
+
+#: Longest side of what is drawn while a slider moves.
+PREVIEW = 900
+
+
+@dataclass
+class Work:
+    """A visitor's photo.
+
+    Attributes:
+        photo: as it was given, at its own size.
+        name: of its file.
+        preview: of it, and its faces, ready to be drawn.
+        number: of the face that is worked on, from 1, the largest first.
+        history: what was asked by AU, in the order it was asked.
+        at: the place in it that is shown.
+    """
+
+    photo: Photo
+    name: str
+    preview: Session
+    number: int = 1
+    history: list[dict[str, float]] = field(default_factory=list)
+    at: int = 0
+
+    @property
+    def shown(self) -> dict[str, float]:
+        """What the face shows, by AU."""
+        return self.preview.faces[self.number - 1].shown
+
+    @property
+    def asked(self) -> dict[str, float]:
+        """What is asked now, by AU."""
+        return self.history[self.at]
+
+    def changes(self, asked: Mapping[str, float]) -> dict[str, float]:
+        """Return what is asked that the face does not show already, to two digits."""
+        return {code: round(value, 2) for code, value in asked.items() if abs(value - self.shown[code]) > SAME}
+
+    def choose(self, number: int) -> None:
+        """Work on another face, from what it shows."""
+        self.number = number
+        self.history, self.at = [dict(self.shown)], 0
+
+    def remember(self, asked: Mapping[str, float]) -> None:
+        """Let what is asked be the newest; what was undone is forgotten."""
+        if asked != self.asked:
+            self.history = [*self.history[: self.at + 1], dict(asked)]
+            self.at += 1
+
+    def step(self, by: int) -> dict[str, float]:
+        """Go back (-1) or forth (1) in what was asked, as far as there is; return it."""
+        self.at = min(max(0, self.at + by), len(self.history) - 1)
+        return self.asked
+
+    def face_at(self, x: float, y: float) -> int | None:
+        """Return the number of the face at a point of the preview, or ``None``."""
+        for number, planned in enumerate(self.preview.faces, start=1):
+            left, top, width, height = planned.face.box
+            if left <= x <= left + width and top <= y <= top + height:
+                return number
+        return None
+
+
+def open_work(editor: Editor, path: Path, max_pixels: int) -> Work:
+    """Return a visitor's photo, measured.
+
+    Raises:
+        MediaError: not a picture, or too large.
+        FaceError: no face in it.
+    """
+    photo = read_image(path, max_pixels)
+    small = Photo(shrink(to_srgb(photo), PREVIEW))
+    work = Work(photo, path.name, editor.session(small, {}, "all"))
+    work.choose(1)
+    return work
+
+
+def draw(work: Work, asked: Mapping[str, float]) -> Edit:
+    """Return the preview with what is asked of its chosen face."""
+    face = work.preview.faces[work.number - 1]
+    session = replace(work.preview, faces=[face])
+    changes = work.changes(asked)
+    return session.towards(lambda shown: dict(shown) | changes)
+
+
+def masks(edit: Edit, size: int = 256) -> tuple[Pixels, Pixels]:
+    """Return C and A of an edit as pictures; bright is changed.
+
+    Where nothing is asked, C is the face itself and A is 1.
+    """
+    import cv2
+
+    face = edit.faces[0]
+    if face.color is None or face.attention is None:
+        from ganimation.faces.crop import CropTemplate, cut
+
+        crop = cut(edit.image, face.face.crop_from_photo(size, CropTemplate()), size)
+        return crop, np.zeros_like(crop)
+    color = np.rint((face.color + 1) * 127.5).clip(0, 255).astype(np.uint8)
+    change = np.rint((1 - face.attention) * 255).astype(np.uint8)
+    large = [cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC) for image in (color, change)]
+    return np.asarray(large[0], np.uint8), np.repeat(large[1][:, :, None], 3, axis=2).astype(np.uint8)
+
+
+def finish(editor: Editor, work: Work, asked: Mapping[str, float], path: Path) -> None:
+    """Write the photo at its own size with what is asked.
+
+    Raises:
+        As :meth:`ganimation.editing.editor.Editor.edit`.
+    """
+    editor.edit(work.photo, work.changes(asked), work.number).save(path)
+
+
+def recipe(work: Work, asked: Mapping[str, float]) -> tuple[str, str]:
+    """Return what is asked as JSON for ``--expression``, and as a command line."""
+    changes = work.changes(asked)
+    words = ["ganimation", "edit", work.name]
+    words += ["--au", *(f"{code}={value:.2f}" for code, value in changes.items())] if changes else []
+    words += ["--face", str(work.number)] if work.number > 1 else []
+    return json.dumps(changes, indent=1), shlex.join([*words, "-o", f"{Path(work.name).stem}-edited.jpg"])
+
+
+def emotion(editor: Editor, work: Work, name: str, strength: float) -> dict[str, float]:
+    """Return what is asked for an emotion: all AUs, those that it leaves alone as the face shows them.
+
+    Raises:
+        ActionUnitError: an unknown emotion, or one that the model cannot make.
+    """
+    asked = dict(work.shown)
+    for request in editor.emotion(name, strength):
+        asked[request.code] = request.value
+    return asked
+
+
+def by_codes(codes: Sequence[str], values: Sequence[float | None]) -> dict[str, float]:
+    """Return sliders' values by AU; one that was cleared is 0."""
+    return {code: min(1.0, max(0.0, float(value or 0.0))) for code, value in zip(codes, values, strict=True)}
+
+
+def need(work: Work | None) -> Work:
+    """Return the visitor's photo.
+
+    Raises:
+        FaceError: there is none yet.
+    """
+    if work is None:
+        raise FaceError("no photo yet; drop one on the left, or take an example")
+    return work
