@@ -29,6 +29,7 @@ THEME = gr.themes.Soft(
 
 #: The picture stays in sight while sliders move, also at phone width, where they are below it.
 CSS = """
+span[data-testid="block-info"] { background: none !important; padding: 0 !important; color: inherit !important; }
 .gradio-container { max-width: 1280px !important; margin: 0 auto; }
 @media (min-width: 800px) { #left { position: sticky; top: 8px; align-self: flex-start; } }
 @media (max-width: 799px) { #result { position: sticky; top: 0; z-index: 5; } #result img { max-height: 42vh; } }
@@ -111,15 +112,18 @@ class Page:
                     slider_position=0, max_height=560, buttons=["fullscreen"],
                 )  # fmt: skip
                 with gr.Row():
-                    undo, redo, reset = (gr.Button(text, size="sm", min_width=60) for text in ("Undo", "Redo", "Reset"))
-                    save = gr.Button("Save at full size", variant="primary", size="sm", min_width=120)
+                    undo, redo, reset = (
+                        gr.Button(text, size="sm", min_width=60, elem_id=text.lower())
+                        for text in ("Undo", "Redo", "Reset")
+                    )
+                    save = gr.Button("Save at full size", variant="primary", size="sm", min_width=120, elem_id="save")
                 saved = gr.File(label="The photo at its own size", visible=False, elem_id="saved")
             with gr.Column(scale=4, min_width=300):
                 with gr.Row():
                     buttons = [gr.Button(name.capitalize(), size="sm", min_width=80) for name in self.emotions]
                 strength = gr.Slider(0, 1, 0.8, step=0.01, label="Strength of the expression", buttons=[])
                 sliders = self._sliders()
-                with_masks = gr.Checkbox(False, label="Show what the network draws")
+                with_masks = gr.Checkbox(False, label="Show what the network draws", elem_id="masks")
                 with gr.Row(visible=False) as drawn:
                     options: dict[str, Any] = {"interactive": False, "format": "jpeg", "buttons": []}
                     color = gr.Image(label="Colour, C", elem_id="color", **options)
@@ -254,7 +258,7 @@ class Page:
             seconds = gr.Slider(0.5, films.LONGEST, 2, step=0.5, label="Seconds", buttons=[])
             kind = gr.Radio(list(films.KINDS), value="MP4", label="Format")
             back = gr.Checkbox(True, label="And back")
-        make = gr.Button("Animate", variant="primary")
+        make = gr.Button("Animate", variant="primary", elem_id="make-animation")
         self._film_outputs(make, "animate", self._make_animation, [work, first, last, easing, seconds, kind, back])
 
     @guarded
@@ -278,12 +282,14 @@ class Page:
     def _drive(self, work: gr.State) -> None:
         gr.Markdown("The photo of the first tab moves as the face of a film does. Begin with a face at rest.")
         with gr.Row():
-            film = gr.Video(label="Film, or the camera", sources=["upload", "webcam"], height=260, buttons=[])
+            film = gr.Video(
+                elem_id="driver", label="Film, or the camera", sources=["upload", "webcam"], height=260, buttons=[]
+            )
             with gr.Column():
                 strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", buttons=[])
                 regions = gr.CheckboxGroup(list(REGIONS), value=list(REGIONS), label="What moves")
                 kind = gr.Radio(list(films.KINDS), value="MP4", label="Format")
-                make = gr.Button("Drive", variant="primary")
+                make = gr.Button("Drive", variant="primary", elem_id="make-driven")
         self._film_outputs(make, "drive", self._make_driven, [work, film, strength, regions, kind])
 
     @guarded
@@ -310,15 +316,23 @@ class Page:
         gr.Markdown("Which muscles a photo or a film shows, 0 to 1.")
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
-                file = gr.File(label="Photo or film", file_count="single", height=140)
-                make = gr.Button("Measure", variant="primary")
+                file = gr.File(label="Photo or film", file_count="single", height=140, elem_id="measured")
+                make = gr.Button("Measure", variant="primary", elem_id="make-measure")
                 table = gr.File(label="As CSV", visible=False, elem_id="measure-file")
             with gr.Column(scale=2, min_width=300):
                 bars = gr.BarPlot(
-                    x="AU", y="intensity", color="face", y_lim=[0, 1], visible=False, height=340, buttons=[], sort=None,
+                    x="AU", y="intensity", color="face", y_lim=[0, 1], visible=False, height=340, sort=None,
+                    elem_id="bars", buttons=[],
                 )  # fmt: skip
                 lines = gr.LinePlot(
-                    x="seconds", y="intensity", color="AU", y_lim=[0, 1], visible=False, height=380, buttons=[]
+                    x="seconds",
+                    y="intensity",
+                    color="AU",
+                    y_lim=[0, 1],
+                    visible=False,
+                    height=380,
+                    buttons=[],
+                    elem_id="lines",
                 )
         make.click(self._read, file, [bars, lines, table], api_visibility="private", concurrency_id="film")
 

@@ -1,6 +1,7 @@
 """Serve the page: to this computer unless told otherwise, and without a word to any other."""
 
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -35,20 +36,19 @@ def serve(editor: Editor, host: str = "127.0.0.1", port: int = 7860, auth: list[
     require("gradio", "web")
     from ganimation.web.store import Store
 
-    store = Store()
+    sock, store = _listen(host, port), Store()
     try:
         app = application(editor, store, auth)
-        settings = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)
-        sock = _listen(settings, host, port)
         print(f"ganimation: http://{host}:{sock.getsockname()[1]} (Ctrl-C stops)", flush=True)
-        uvicorn.Server(settings).run([sock])
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)).run(
+            [sock]
+        )
     finally:
+        sock.close()
         store.close()
 
 
-def _listen(settings: Any, host: str, port: int) -> Any:
-    import socket
-
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
