@@ -18,7 +18,7 @@ from ganimation.media.video import shrink
 Pixels = NDArray[np.uint8]
 
 #: Longest side of what is drawn while a slider moves.
-PREVIEW = 900
+PREVIEW = 720
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Work:
         number: of the face that is worked on, from 1, the largest first.
         history: what was asked by AU, in the order it was asked.
         at: the place in it that is shown.
+        before: the preview as it was, in a file, so that the page need not be given it again with every drawing.
     """
 
     photo: Photo
@@ -40,6 +41,7 @@ class Work:
     number: int = 1
     history: list[dict[str, float]] = field(default_factory=list)
     at: int = 0
+    before: str = ""
 
     @property
     def shown(self) -> dict[str, float]:

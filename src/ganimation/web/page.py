@@ -11,7 +11,7 @@ import gradio as gr
 from ganimation.action_units import ACTION_UNITS, EMOTIONS, REGIONS
 from ganimation.editing.editor import Editor
 from ganimation.errors import ActionUnitError, GanimationError
-from ganimation.media.images import read_image
+from ganimation.media.images import WRITABLE, read_image, write_image
 from ganimation.web import desk, films
 from ganimation.web.desk import Work
 from ganimation.web.store import Store
@@ -52,6 +52,24 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 def _without_places(text: str) -> str:
     """Return a message without the folders of the server's files."""
     return " ".join(Path(word).name if word.startswith("/") else word for word in text.split(" "))
+
+
+def _edited(name: str) -> str:
+    """Return what the result of a photo is called; its format is the photo's, if that can be written."""
+    path = Path(name)
+    return f"{path.stem}-edited{path.suffix.lower() if path.suffix.lower() in WRITABLE else '.png'}"
+
+
+class PhotoInput(gr.Image):
+    """An image whose file comes as it was uploaded; what is wrong with it is said by who reads it."""
+
+    def preprocess(self, payload: Any) -> Any:
+        """Return the path of the file."""
+        return None if payload is None else payload.path
+
+    def get_block_name(self) -> str:
+        """Return whose part of the page this is."""
+        return "image"
 
 
 class Page:
@@ -100,7 +118,7 @@ class Page:
     def _edit(self, work: gr.State) -> None:
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=300, elem_id="left"):
-                photo = gr.Image(
+                photo = PhotoInput(
                     type="filepath", label="Photo", sources=["upload", "webcam", "clipboard"], height=200,
                     elem_id="photo", placeholder="Drop a photo here, or click to choose one", buttons=[],
                 )  # fmt: skip
@@ -173,6 +191,9 @@ class Page:
         if path is None:
             return self._forget()
         work = desk.open_work(self.editor, Path(path), self.max_pixels)
+        before = self.store.place("before.jpg")
+        write_image(work.preview.photo, before)
+        work.before = str(before)
         return self._all(work)
 
     @guarded
@@ -206,7 +227,7 @@ class Page:
     def _pictures(self, work: Work, asked: dict[str, float], *, masks: bool) -> list[Any]:
         edit = desk.draw(work, asked)
         drawn = desk.masks(edit) if masks else (gr.skip(), gr.skip())
-        return [(work.preview.photo.pixels, edit.image), *drawn, *desk.recipe(work, asked)]
+        return [(work.before, edit.image), *drawn, *desk.recipe(work, asked)]
 
     @guarded
     def _draw(self, work: Work | None, masks: bool, *values: float | None) -> list[Any]:
@@ -242,7 +263,7 @@ class Page:
     @guarded
     def _save(self, work: Work | None, *values: float | None) -> gr.File:
         work = desk.need(work)
-        path = self.store.place(f"{Path(work.name).stem}-edited.{'png' if work.photo.alpha is not None else 'jpg'}")
+        path = self.store.place(_edited(work.name))
         desk.finish(self.editor, work, desk.by_codes(self.codes, values), path)
         return gr.File(str(path), visible=True)
 
@@ -353,7 +374,7 @@ class Page:
     def _edit_file(self, photo: str, expression: dict[str, float | str] | str, face: str = "largest") -> str:
         asked = json.loads(expression) if isinstance(expression, str) else expression
         image = read_image(photo, self.max_pixels)
-        path = self.store.place(f"{Path(photo).stem}-edited.{'png' if image.alpha is not None else 'jpg'}")
+        path = self.store.place(_edited(Path(photo).name))
         which: Any = int(face) if face.isdecimal() else face
         self.editor.edit(image, asked, which).save(path)
         return str(path)

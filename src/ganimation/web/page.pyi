@@ -1,0 +1,376 @@
+"""The page: its tabs, and what their controls call. Everything a visitor has lies in their own session."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ganimation.action_units import ACTION_UNITS, EMOTIONS, REGIONS
+from ganimation.editing.editor import Editor
+from ganimation.errors import ActionUnitError, GanimationError
+from ganimation.media.images import read_image
+from ganimation.web import desk, films
+from ganimation.web.desk import Work
+from ganimation.web.store import Store
+
+EXAMPLES = Path(__file__).parent / "examples"
+
+CONSENT = (
+    "**Only faces of people who agreed.** What you make says so: files carry the recipe of their edit "
+    "(`ganimation verify`). Photos stay on the computer that runs this page and are forgotten within the hour."
+)
+
+THEME = gr.themes.Soft(
+    font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="teal", spacing_size="sm"
+)
+
+#: The picture stays in sight while sliders move, also at phone width, where they are below it.
+CSS = """
+span[data-testid="block-info"] { background: none !important; padding: 0 !important; color: inherit !important; }
+.gradio-container { max-width: 1280px !important; margin: 0 auto; }
+@media (min-width: 800px) { #left { position: sticky; top: 8px; align-self: flex-start; } }
+@media (max-width: 799px) { #result { position: sticky; top: 0; z-index: 5; } #result img { max-height: 42vh; } }
+"""
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Show what a function of ours complains about as one sentence on the page."""
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except GanimationError as error:
+            raise gr.Error(_without_places(str(error)), print_exception=False) from None
+
+    return call
+
+def _without_places(text: str) -> str:
+    """Return a message without the folders of the server's files."""
+    return " ".join(Path(word).name if word.startswith("/") else word for word in text.split(" "))
+
+class PhotoInput(gr.Image):
+    """An image whose file comes as it was uploaded; what is wrong with it is said by who reads it."""
+
+    def preprocess(self, payload: Any) -> Any:
+        """Return the path of the file."""
+        return None if payload is None else payload.path
+
+    def get_block_name(self) -> str:
+        """Return whose part of the page this is."""
+        return "image"
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+class Page:
+    """The page of one editor.
+
+    Args:
+        editor: shared by all visitors.
+        store: where files of visitors lie.
+        max_pixels: of a photo.
+    """
+
+    def __init__(self, editor: Editor, store: Store, max_pixels: int) -> None:
+        self.editor, self.store, self.max_pixels = editor, store, max_pixels
+        self.codes = editor.config.aus
+        self.emotions = [name for name in EMOTIONS if self._can(name)]
+
+    def _can(self, name: str) -> bool:
+        try:
+            self.editor.emotion(name)
+        except ActionUnitError:
+            return False
+        return True
+
+    def build(self) -> gr.Blocks:
+        """Return the page, not yet served."""
+        page: gr.Blocks
+        with gr.Blocks(title="ganimation", analytics_enabled=False, delete_cache=(300, 3600)) as page:
+            work = gr.State(None, time_to_live=3600)
+            gr.Markdown("# ganimation\nMove a face, muscle by muscle. Drop a photo, then drag.")
+            gr.Markdown(CONSENT, elem_id="consent")
+            with gr.Tabs():
+                with gr.Tab("Edit", id="edit"):
+                    self._edit(work)
+                with gr.Tab("Animate", id="animate"):
+                    self._animate(work)
+                with gr.Tab("Drive", id="drive"):
+                    self._drive(work)
+                with gr.Tab("Measure", id="measure"):
+                    self._measure()
+            self._api()
+        page.queue(max_size=64, default_concurrency_limit=2)
+        return page
+
+    # ---- Edit
+
+    def _edit(self, work: gr.State) -> None:
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=300, elem_id="left"):
+                photo = PhotoInput(
+                    type="filepath", label="Photo", sources=["upload", "webcam", "clipboard"], height=200,
+                    elem_id="photo", placeholder="Drop a photo here, or click to choose one", buttons=[],
+                )  # fmt: skip
+                examples = [str(path) for path in sorted(EXAMPLES.glob("*.jpg"))]
+                gr.Examples(examples, photo, label="No photo at hand? Generated people:")
+                note = gr.Markdown("", elem_id="note")
+                result = gr.ImageSlider(
+                    label="Before | after: drag the line", interactive=False, format="jpeg", elem_id="result",
+                    slider_position=0, max_height=560, buttons=["fullscreen"],
+                )  # fmt: skip
+                with gr.Row():
+                    undo, redo, reset = (
+                        gr.Button(text, size="sm", min_width=60, elem_id=text.lower())
+                        for text in ("Undo", "Redo", "Reset")
+                    )
+                    save = gr.Button("Save at full size", variant="primary", size="sm", min_width=120, elem_id="save")
+                saved = gr.File(label="The photo at its own size", visible=False, elem_id="saved")
+            with gr.Column(scale=4, min_width=300):
+                with gr.Row():
+                    buttons = [gr.Button(name.capitalize(), size="sm", min_width=80) for name in self.emotions]
+                strength = gr.Slider(0, 1, 0.8, step=0.01, label="Strength of the expression", buttons=[])
+                sliders = self._sliders()
+                with_masks = gr.Checkbox(False, label="Show what the network draws", elem_id="masks")
+                with gr.Row(visible=False) as drawn:
+                    options: dict[str, Any] = {"interactive": False, "format": "jpeg", "buttons": []}
+                    color = gr.Image(label="Colour, C", elem_id="color", **options)
+                    change = gr.Image(label="What changes, 1 - A", elem_id="mask", **options)
+                with gr.Accordion("Recipe", open=False):
+                    as_json = gr.Code(language="json", label="For --expression", interactive=False, lines=2)
+                    as_line = gr.Code(language="shell", label="The same as a command", interactive=False, lines=1)
+        pictures = [result, color, change, as_json, as_line]
+        everything = [work, note, *sliders, *pictures, saved]
+        quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        asked = [work, with_masks, *sliders]
+        photo.upload(self._open, photo, everything, api_visibility="private")
+        photo.change(self._open_example, [photo, work], everything, **quick)
+        photo.clear(self._forget, None, everything, **quick)
+        photo.select(self._choose, work, everything, **quick)
+        gr.on(
+            [slider.input for slider in sliders], self._draw, asked, pictures, trigger_mode="always_last",
+            concurrency_id="draw", concurrency_limit=2, **quick,
+        )  # fmt: skip
+        gr.on([slider.release for slider in sliders], self._remember, [work, *sliders], work, **quick)
+        for button, name in zip(buttons, self.emotions, strict=True):
+            preset = self._preset(name)
+            button.click(preset, [work, with_masks, strength], [work, *sliders, *pictures], **quick)
+        for button, by in ((undo, -1), (redo, 1), (reset, 0)):
+            button.click(self._step(by), [work, with_masks], [work, *sliders, *pictures], **quick)
+        with_masks.change(lambda on: gr.Row(visible=on), with_masks, drawn, **quick)
+        with_masks.change(self._draw, asked, pictures, **quick)
+        save.click(self._save, [work, *sliders], saved, api_visibility="private")
+
+    def _sliders(self) -> list[gr.Slider]:
+        """Return a slider for each AU, grouped by region, in the model's order."""
+        found: dict[str, gr.Slider] = {}
+        for region in REGIONS:
+            own = [code for code in self.codes if ACTION_UNITS[code].region == region]
+            if own:
+                with gr.Accordion(region.capitalize(), open=True), gr.Row():
+                    for code in own:
+                        name = ACTION_UNITS[code].name
+                        label = f"{name.capitalize()}, {code}"
+                        found[code] = gr.Slider(
+                            0, 1, 0, step=0.01, label=label, elem_id=code, min_width=180, buttons=[]
+                        )
+        return [found[code] for code in self.codes]
+
+    @guarded
+    def _open(self, path: str | None) -> list[Any]:
+        if path is None:
+            return self._forget()
+        work = desk.open_work(self.editor, Path(path), self.max_pixels)
+        return self._all(work)
+
+    @guarded
+    def _open_example(self, path: str | None, work: Work | None) -> Any:
+        """Open what came without an upload: an example, a paste, the camera."""
+        if path is None or (work is not None and work.name == Path(path).name):
+            return [gr.skip()] * (2 + len(self.codes) + 6)
+        return self._open(path)
+
+    def _forget(self) -> list[Any]:
+        return [None, "", *[0] * len(self.codes), None, None, None, "", "", gr.File(visible=False)]
+
+    @guarded
+    def _choose(self, work: Work | None, event: gr.SelectData) -> list[Any]:
+        work = desk.need(work)
+        scale = work.preview.photo.pixels.shape[1] / work.photo.pixels.shape[1]
+        number = work.face_at(event.index[0] * scale, event.index[1] * scale)
+        if number is None or number == work.number:
+            return [gr.skip()] * (2 + len(self.codes) + 6)
+        work.choose(number)
+        return self._all(work)
+
+    def _all(self, work: Work) -> list[Any]:
+        count = len(work.preview.faces)
+        note = f"Face {work.number} of {count}; click another in the photo to work on it." if count > 1 else ""
+        return [work, note, *self._values(work), *self._pictures(work, work.asked, masks=True), gr.File(visible=False)]
+
+    def _values(self, work: Work) -> list[float]:
+        return [round(work.asked[code], 2) for code in self.codes]
+
+    def _pictures(self, work: Work, asked: dict[str, float], *, masks: bool) -> list[Any]:
+        edit = desk.draw(work, asked)
+        drawn = desk.masks(edit) if masks else (gr.skip(), gr.skip())
+        return [(work.preview.photo.pixels, edit.image), *drawn, *desk.recipe(work, asked)]
+
+    @guarded
+    def _draw(self, work: Work | None, masks: bool, *values: float | None) -> list[Any]:
+        work = desk.need(work)
+        return self._pictures(work, desk.by_codes(self.codes, values), masks=masks)
+
+    def _remember(self, work: Work | None, *values: float | None) -> Work | None:
+        if work is not None:
+            work.remember(desk.by_codes(self.codes, values))
+        return work
+
+    def _preset(self, name: str) -> Callable[..., list[Any]]:
+        @guarded
+        def click(work: Work | None, masks: bool, strength: float) -> list[Any]:
+            work = desk.need(work)
+            work.remember(desk.emotion(self.editor, work, name, strength))
+            return [work, *self._values(work), *self._pictures(work, work.asked, masks=masks)]
+
+        return click
+
+    def _step(self, by: int) -> Callable[..., list[Any]]:
+        @guarded
+        def click(work: Work | None, masks: bool) -> list[Any]:
+            work = desk.need(work)
+            if by:
+                work.step(by)
+            else:
+                work.remember(work.shown)
+            return [work, *self._values(work), *self._pictures(work, work.asked, masks=masks)]
+
+        return click
+
+    @guarded
+    def _save(self, work: Work | None, *values: float | None) -> gr.File:
+        work = desk.need(work)
+        path = self.store.place(f"{Path(work.name).stem}-edited.{'png' if work.photo.alpha is not None else 'jpg'}")
+        desk.finish(self.editor, work, desk.by_codes(self.codes, values), path)
+        return gr.File(str(path), visible=True)
+
+    # ---- Animate
+
+    def _animate(self, work: gr.State) -> None:
+        gr.Markdown("The photo of the first tab, from one expression to another.")
+        choices = ["as in the photo", "as the sliders say", *self.emotions]
+        with gr.Row():
+            first = gr.Dropdown(choices, value="as in the photo", label="From")
+            last = gr.Dropdown(choices, value="as the sliders say", label="To")
+            easing = gr.Dropdown(["smooth", "linear"], value="smooth", label="Easing")
+            seconds = gr.Slider(0.5, films.LONGEST, 2, step=0.5, label="Seconds", buttons=[])
+            kind = gr.Radio(list(films.KINDS), value="MP4", label="Format")
+            back = gr.Checkbox(True, label="And back")
+        make = gr.Button("Animate", variant="primary", elem_id="make-animation")
+        self._film_outputs(make, "animate", self._make_animation, [work, first, last, easing, seconds, kind, back])
+
+    @guarded
+    def _make_animation(
+        self, work: Work | None, first: str, last: str, easing: str, seconds: float, kind: str, back: bool,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio asks for it
+    ) -> list[Any]:  # fmt: skip
+        work = desk.need(work)
+        ends = [self._expression(work, name) for name in (first, last)]
+        path = self.store.place(f"animation.{kind.lower()}")
+        films.animate(self.editor, work, ends, path, easing, seconds, back=back, progress=progress)
+        return films.shown(path)
+
+    def _expression(self, work: Work, name: str) -> dict[str, float]:
+        if name == "as in the photo":
+            return work.shown
+        return work.asked if name == "as the sliders say" else desk.emotion(self.editor, work, name, 1.0)
+
+    # ---- Drive
+
+    def _drive(self, work: gr.State) -> None:
+        gr.Markdown("The photo of the first tab moves as the face of a film does. Begin with a face at rest.")
+        with gr.Row():
+            film = gr.Video(
+                elem_id="driver", label="Film, or the camera", sources=["upload", "webcam"], height=260, buttons=[]
+            )
+            with gr.Column():
+                strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", buttons=[])
+                regions = gr.CheckboxGroup(list(REGIONS), value=list(REGIONS), label="What moves")
+                kind = gr.Radio(list(films.KINDS), value="MP4", label="Format")
+                make = gr.Button("Drive", variant="primary", elem_id="make-driven")
+        self._film_outputs(make, "drive", self._make_driven, [work, film, strength, regions, kind])
+
+    @guarded
+    def _make_driven(
+        self, work: Work | None, film: str | None, strength: float, regions: Sequence[str], kind: str,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> list[Any]:  # fmt: skip
+        work = desk.need(work)
+        path = self.store.place(f"driven.{kind.lower()}")
+        films.drive(self.editor, work, film, path, strength, regions, progress)
+        return films.shown(path)
+
+    def _film_outputs(self, make: gr.Button, name: str, function: Callable[..., Any], inputs: list[Any]) -> None:
+        options: dict[str, Any] = {"visible": False, "height": 420, "buttons": []}
+        video = gr.Video(label="Film", autoplay=True, loop=True, elem_id=f"{name}-video", **options)
+        picture = gr.Image(label="Film", elem_id=f"{name}-picture", **options)
+        file = gr.File(label="Download", visible=False, elem_id=f"{name}-file")
+        outputs = [video, picture, file]
+        make.click(function, inputs, outputs, api_visibility="private", concurrency_id="film", concurrency_limit=1)
+
+    # ---- Measure
+
+    def _measure(self) -> None:
+        gr.Markdown("Which muscles a photo or a film shows, 0 to 1.")
+        with gr.Row():
+            with gr.Column(scale=1, min_width=260):
+                file = gr.File(label="Photo or film", file_count="single", height=140, elem_id="measured")
+                make = gr.Button("Measure", variant="primary", elem_id="make-measure")
+                table = gr.File(label="As CSV", visible=False, elem_id="measure-file")
+            with gr.Column(scale=2, min_width=300):
+                bars = gr.BarPlot(
+                    x="AU", y="intensity", color="face", y_lim=[0, 1], visible=False, height=340, sort=None,
+                    elem_id="bars", buttons=[],
+                )  # fmt: skip
+                lines = gr.LinePlot(
+                    x="seconds",
+                    y="intensity",
+                    color="AU",
+                    y_lim=[0, 1],
+                    visible=False,
+                    height=380,
+                    buttons=[],
+                    elem_id="lines",
+                )
+        make.click(self._read, file, [bars, lines, table], api_visibility="private", concurrency_id="film")
+
+    @guarded
+    def _read(self, path: str | None, progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
+        return films.measure(self.editor, path, self.store, self.max_pixels, progress)
+
+    # ---- HTTP
+
+    def _api(self) -> None:
+        """Offer the same to programs: ``edit`` and ``read``, see docs/web.md."""
+        photo, expression, face = gr.File(visible=False), gr.JSON(visible=False), gr.Textbox("largest", visible=False)
+        result, faces = gr.File(visible=False), gr.JSON(visible=False)
+        gr.Button(visible=False).click(self._edit_file, [photo, expression, face], result, api_name="edit")
+        gr.Button(visible=False).click(self._read_file, photo, faces, api_name="read")
+
+    @guarded
+    def _edit_file(self, photo: str, expression: dict[str, float | str] | str, face: str = "largest") -> str:
+        asked = json.loads(expression) if isinstance(expression, str) else expression
+        image = read_image(photo, self.max_pixels)
+        path = self.store.place(f"{Path(photo).stem}-edited.{'png' if image.alpha is not None else 'jpg'}")
+        which: Any = int(face) if face.isdecimal() else face
+        self.editor.edit(image, asked, which).save(path)
+        return str(path)
+
+    @guarded
+    def _read_file(self, photo: str) -> list[dict[str, Any]]:
+        return [face.to_json() for face in self.editor.read(read_image(photo, self.max_pixels))]
