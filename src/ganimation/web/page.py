@@ -32,7 +32,11 @@ CSS = """
 span[data-testid="block-info"] { background: none !important; padding: 0 !important; color: inherit !important; }
 .gradio-container { max-width: 1280px !important; margin: 0 auto; }
 @media (min-width: 800px) { #left { position: sticky; top: 8px; align-self: flex-start; } }
-@media (max-width: 799px) { #result { position: sticky; top: 0; z-index: 5; } #result img { max-height: 42vh; } }
+@media (max-width: 799px) {
+  #left { display: contents; }
+  #result { position: sticky; top: 0; z-index: 5; }
+  #result img { max-height: 42vh; }
+}
 """
 
 
@@ -119,11 +123,9 @@ class Page:
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=300, elem_id="left"):
                 photo = PhotoInput(
-                    type="filepath", label="Photo", sources=["upload", "webcam", "clipboard"], height=200,
+                    type="filepath", label="Photo", sources=["upload", "webcam", "clipboard"], height=150,
                     elem_id="photo", placeholder="Drop a photo here, or click to choose one", buttons=[],
                 )  # fmt: skip
-                examples = [str(path) for path in sorted(EXAMPLES.glob("*.jpg"))]
-                gr.Examples(examples, photo, label="No photo at hand? Generated people:")
                 note = gr.Markdown("", elem_id="note")
                 result = gr.ImageSlider(
                     label="Before | after: drag the line", interactive=False, format="jpeg", elem_id="result",
@@ -136,6 +138,8 @@ class Page:
                     )
                     save = gr.Button("Save at full size", variant="primary", size="sm", min_width=120, elem_id="save")
                 saved = gr.File(label="The photo at its own size", visible=False, elem_id="saved")
+                examples = [str(path) for path in sorted(EXAMPLES.glob("*.jpg"))]
+                gr.Examples(examples, photo, label="No photo at hand? Generated people:")
             with gr.Column(scale=4, min_width=300):
                 with gr.Row():
                     buttons = [gr.Button(name.capitalize(), size="sm", min_width=80) for name in self.emotions]

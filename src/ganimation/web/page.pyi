@@ -61,8 +61,11 @@ class PhotoInput(gr.Image):
     def get_block_name(self) -> str:
         """Return whose part of the page this is."""
         return "image"
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
