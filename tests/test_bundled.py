@@ -57,9 +57,10 @@ def test_a_smile_moves_the_mouth_more_than_the_brows(editor: Editor, portrait: P
     photo = read_image(portrait).pixels
     edit = editor.edit(photo, {"AU12": 0.8})
     transform = edit.faces[0].transform
-    before, after = (cut(image, transform, 64).astype(int) for image in (photo, edit.image))
+    size = editor.config.size
+    before, after = (cut(image, transform, size).astype(int) for image in (photo, edit.image))
     change = np.abs(after - before).mean(axis=2)
-    assert change[38:58].mean() > 2 * change[8:24].mean()
+    assert change[size * 6 // 10 : size * 9 // 10].mean() > 2 * change[size // 8 : size * 3 // 8].mean()
 
 
 def test_the_zero_edit_through_the_network_changes_little(editor: Editor, portrait: Path) -> None:
