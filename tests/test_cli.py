@@ -208,11 +208,11 @@ def test_bad_folders(dataset: Path, model: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_ctrl_c(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    portrait: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ganimation.editing.editor.Editor.from_pretrained", interrupt)
-    assert main(["edit", "x.jpg", "--model", str(model), "-o", str(tmp_path / "x.png")]) == 130
+    monkeypatch.setattr("ganimation.editing.editor.Editor.edit", interrupt)
+    assert main(["edit", str(portrait), "-o", str(tmp_path / "x.png")]) == 130
     assert capsys.readouterr().err == "ganimation: stopped\n"
