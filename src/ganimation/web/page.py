@@ -64,16 +64,9 @@ def _edited(name: str) -> str:
     return f"{path.stem}-edited{path.suffix.lower() if path.suffix.lower() in WRITABLE else '.png'}"
 
 
-class PhotoInput(gr.Image):
-    """An image whose file comes as it was uploaded; what is wrong with it is said by who reads it."""
-
-    def preprocess(self, payload: Any) -> Any:
-        """Return the path of the file."""
-        return None if payload is None else payload.path
-
-    def get_block_name(self) -> str:
-        """Return whose part of the page this is."""
-        return "image"
+def _as_uploaded(payload: Any) -> Any:
+    """Return the path of an upload; what is wrong with the file is said by who reads it, not by Gradio."""
+    return None if payload is None else payload.path
 
 
 class Page:
@@ -122,10 +115,11 @@ class Page:
     def _edit(self, work: gr.State) -> None:
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=300, elem_id="left"):
-                photo = PhotoInput(
+                photo = gr.Image(
                     type="filepath", label="Photo", sources=["upload", "webcam", "clipboard"], height=150,
                     elem_id="photo", placeholder="Drop a photo here, or click to choose one", buttons=[],
                 )  # fmt: skip
+                photo.preprocess = _as_uploaded  # type: ignore[method-assign]
                 note = gr.Markdown("", elem_id="note")
                 result = gr.ImageSlider(
                     label="Before | after: drag the line", interactive=False, format="jpeg", elem_id="result",
