@@ -1,6 +1,5 @@
 """A photo driven by frames as they come, from a camera that is a film."""
 
-import os
 import signal
 from pathlib import Path
 
@@ -113,7 +112,7 @@ def test_control_c_ends_the_recording_and_keeps_it(
         def read(self) -> tuple[bool, Pixels]:
             self.given += 1
             if self.given == 20:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             return True, self._frames[self.given % 12]
 
         def release(self) -> None:

@@ -148,7 +148,7 @@ def test_asked_to_stop_it_finishes_the_step_and_goes_on_from_there(
     def ask(step: int, terms: dict[str, float]) -> None:
         steps.append(step)
         if step == 3:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     fabric.launch()
