@@ -113,7 +113,7 @@ def ours(config: TrainingConfig, batch: Batch, precision: str, *, compiled: bool
     if whole:
         for net in (state.generator, state.critic):
             net.to(memory_format=layout)  # type: ignore[call-overload]
-    game = Game(config, fabric)
+    game = Game(config, fabric, AUS)
     number = 0
 
     class Fixed(Batch):

@@ -91,6 +91,11 @@ EMOTIONS: Mapping[str, Mapping[str, float]] = {
 }
 
 
+def half_of(code: str) -> int | None:
+    """Return 0 for an AU of the upper face, 1 for one of the lower, ``None`` for nose and cheeks: both."""
+    return {"brows": 0, "eyes": 0, "mouth and chin": 1}.get(ACTION_UNITS[code].region)
+
+
 def parse_code(text: str, known: Iterable[str] = tuple(ACTION_UNITS)) -> str:
     """Return the canonical code (``"AU01"``) of what a person wrote: ``AU1``, ``au01``, ``1`` or ``inner brow raiser``.
 

@@ -57,6 +57,11 @@ def test_pairs_are_of_one_session_and_the_truth_is_the_target(dataset: Path) -> 
         assert torch.equal(asked, torch.from_numpy(faces.aus[target]))
 
 
+def changed_columns(targets: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Return which AU of each row was changed."""
+    return np.asarray((targets != source).argmax(axis=1))
+
+
 def test_target_mix() -> None:
     rng = np.random.default_rng(0)
     source = rng.uniform(0, 1, (4000, 5)).astype(np.float32)
@@ -68,6 +73,9 @@ def test_target_mix() -> None:
     changed = targets[~same] != source[~same]
     assert (changed.sum(axis=1) == 1).all()
     assert (targets[~same][changed] <= np.broadcast_to(top, changed.shape)[changed]).all()
+    further, _ = draw_targets(rng, source, other, top, TargetMix(photo=0, single=1, reach=4))
+    assert (further[:, 0] > top[0])[changed_columns(further, source) == 0].mean() > 0.6
+    assert further.max() <= 1
     noisy, _ = draw_targets(rng, source, other, top, TargetMix(noise=0.1))
     assert np.abs(noisy - other).max() <= 0.1 + 1e-6
     assert 0 <= noisy.min() <= noisy.max() <= 1

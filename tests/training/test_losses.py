@@ -141,3 +141,19 @@ def test_hues_of_the_surroundings_less_of_them_and_grey_are_free_and_others_coun
     assert dark.grad is not None
     assert dark.grad[0, 0, 30, 30] > 0
     assert dark.grad[0, 0, 10, 10] == 0
+
+
+def test_change_counts_where_nothing_was_asked() -> None:
+    aus = ("AU04", "AU06", "AU12")
+    asked = torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.0, -0.5], [0.0, 0.3, 0.0], [0.0, 0.0, 0.0], [0.5, 0.0, 0.5]])
+    still = losses.still_halves(asked, aus)
+    assert still.tolist() == [[False, True], [True, False], [False, False], [True, True], [False, False]]
+    source = torch.zeros(5, 3, 50, 50)
+    upper, lower = source.clone(), source.clone()
+    upper[:, :, :27] = 1.0
+    lower[:, :, 27:] = 1.0
+    for changed, share, rows in ((upper, 0.54, (1, 3)), (lower, 0.46, (0, 3))):
+        assert losses.place(changed, source, still).item() == pytest.approx(share * len(rows) / 5)
+        for row in range(5):
+            alone = losses.place(changed[row : row + 1], source[row : row + 1], still[row : row + 1]).item()
+            assert alone == pytest.approx(share if row in rows else 0)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganimation.action_units import half_of
 from ganimation.errors import require
 from ganimation.evaluation import metrics
 from ganimation.evaluation.judges import CLASSIFIERS, EMOTIONS
-from ganimation.evaluation.trials import LEVELS, Answers, Faces, Trial, half_of, is_full
+from ganimation.evaluation.trials import LEVELS, Answers, Faces, Trial, is_full
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ganimation.action_units import ACTION_UNITS, EMOTIONS
+from ganimation.action_units import EMOTIONS
 from ganimation.evaluation.features import Seen
 from ganimation.evaluation.panel import Look, Panel
 from ganimation.evaluation.subjects import Edited, Subject
+from ganimation.faces.crop import WAIST
 
 LEVELS = (0.0, 0.5, 1.0)
-#: Where the upper face ends in the crop template, as a share of its side: between the eyes and the mouth.
-WAIST = 0.54
 
 Pixels = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -202,8 +201,3 @@ def _differences(edited: Edited, crop: Pixels) -> tuple[Array, float, Array]:
     changed = float((difference.max(axis=2) > 8).mean())
     mask = [np.nan, np.nan] if edited.attention is None else [edited.attention.mean(), edited.attention.std()]
     return np.array([difference[:waist].mean(), difference[waist:].mean()]), psnr, np.array([*mask, changed])
-
-
-def half_of(code: str) -> int | None:
-    """Return 0 for an AU of the upper face, 1 for one of the lower, ``None`` for nose and cheeks."""
-    return {"brows": 0, "eyes": 0, "mouth and chin": 1}.get(ACTION_UNITS[code].region)

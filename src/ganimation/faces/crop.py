@@ -34,6 +34,9 @@ from numpy.typing import NDArray
 #: The share of the crop's side over which attention is led to 1 at its border when the crop goes back.
 BORDER = 0.06
 
+#: Where the upper face ends in the default template, as a share of the side: between the eyes and the mouth.
+WAIST = 0.54
+
 #: How far C may be from moved pixels (mean over RGB in [-1, 1]) and still take on their fine detail; chosen by eye.
 ALIKE = 0.3
 

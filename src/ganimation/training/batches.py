@@ -188,7 +188,7 @@ def draw_targets(
         rng: what to draw from.
         source: (N, AUs) of the photos.
         other: (N, AUs) of other photos.
-        top: (AUs,) the strongest that ``single`` may ask.
+        top: (AUs,) the strongest that ``single`` asks, before ``reach``.
         mix: which share of each kind.
 
     Returns:
@@ -200,7 +200,7 @@ def draw_targets(
     noisy = np.clip(other + rng.uniform(-mix.noise, mix.noise, source.shape), 0.0, 1.0)
     single = source.astype(np.float64).copy()
     which = rng.integers(0, aus, count)
-    single[np.arange(count), which] = rng.uniform(0.0, top[which])
+    single[np.arange(count), which] = rng.uniform(0.0, np.minimum(1.0, mix.reach * top[which]))
     share = rng.random((count, 1))
     blend = share * other + (1 - share) * source
     targets = np.select([kind[:, None] == 0, kind[:, None] == 1, kind[:, None] == 2], [noisy, single, blend], source)

@@ -23,10 +23,13 @@ class TargetMix:
 
     Attributes:
         photo: another photo's AUs, each with U(-noise, noise) added and clipped to [0, 1].
-        single: the source's AUs but one, which is drawn uniformly up to the intensity that one photo in 200 exceeds.
+        single: the source's AUs but one, which is drawn uniformly up to the intensity that one photo in 200 exceeds,
+            times ``reach``.
         blend: between the source's and another photo's AUs.
         same: the source's own AUs; then the true picture is the source.
         noise: of ``photo``.
+        reach: of ``single``; above 1 the generator is asked for more than photos show, as users ask it. At most 1 is
+            asked in any case.
     """
 
     photo: float = 1.0
@@ -34,6 +37,7 @@ class TargetMix:
     blend: float = 0.0
     same: float = 0.0
     noise: float = 0.1
+    reach: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -239,9 +243,11 @@ class TrainingConfig:
             raise TrainingError(f"size={self.size}: a multiple of 4, which the generator needs")
         if not any(phase.steps or phase.epochs for phase in self.phases):
             raise TrainingError("no phase has steps or epochs; nothing would be learned")
-        shares = {name: value for name, value in dataclasses.asdict(self.targets).items() if name != "noise"}
-        for name, value in dataclasses.asdict(self.targets).items():
+        mix = dataclasses.asdict(self.targets)
+        shares = {name: value for name, value in mix.items() if name not in ("noise", "reach")}
+        for name, value in (shares | {"noise": self.targets.noise}).items():
             _check_range(f"targets.{name}", value, 0, 1)
+        _check_range("targets.reach", self.targets.reach, 0)
         if abs(sum(shares.values()) - 1.0) > 1e-6:
             raise TrainingError(f"targets: {', '.join(shares)} add up to {sum(shares.values()):g}; they must to 1")
         if self.attention_low >= self.attention_high:

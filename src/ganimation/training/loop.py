@@ -166,7 +166,9 @@ def build_game(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> 
     rereader = Rereader(dataset.info, torch.get_num_threads()) if config.reread_every else None
     features = load_features([phase.weights.cycle_form for phase in config.phases], fabric.device)
     au_weights = weigh_aus(dataset.aus, config.au_balance) if config.au_balance else None
-    return Game(config, fabric, features, rereader, au_weights.to(fabric.device) if au_weights is not None else None)
+    if au_weights is not None:
+        au_weights = au_weights.to(fabric.device)
+    return Game(config, fabric, dataset.info.aus, features, rereader, au_weights)
 
 
 def weigh_aus(aus: NDArray[np.float32], balance: float) -> Tensor:

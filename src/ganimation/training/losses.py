@@ -4,13 +4,15 @@ Terms are returned unweighted under the names they are logged by; the weights ar
 over the batch and do not depend on its size.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ganimation.action_units import half_of
+from ganimation.faces.crop import WAIST
 from ganimation.networks.efficientnet import EfficientNetFeatures
 
 AttentionForm = Literal["norm", "square", "mean", "change"]
@@ -162,6 +164,33 @@ def tint(image: Tensor, source: Tensor) -> Tensor:
     return ((hue - highest - SAME_HUE).clamp_min(0) + (-hue - lowest - SAME_HUE).clamp_min(0)).mean()
 
 
+def place(image: Tensor, source: Tensor, still: Tensor) -> Tensor:
+    """Return the mean absolute change of the halves of the face that were to stay as they are.
+
+    Args:
+        image: (N, 3, H, W) in [-1, 1].
+        source: (N, 3, H, W), the photo, aligned to the crop template.
+        still: (N, 2) bool, whether nothing was asked that shows in the upper and in the lower face
+            (:func:`still_halves`); the others count 0.
+    """
+    change = (image - source).abs()
+    waist = round(WAIST * image.shape[2])
+    rows = torch.cat([still[:, :1].expand(-1, waist), still[:, 1:].expand(-1, image.shape[2] - waist)], dim=1)
+    return (change * rows[:, None, :, None].to(change.dtype)).mean()
+
+
+def still_halves(asked: Tensor, aus: Sequence[str]) -> Tensor:
+    """Return whether no AU that shows in the upper, and in the lower half of the face is asked to change, (N, 2) bool.
+
+    Args:
+        asked: (N, AUs), target less source.
+        aus: codes; those of nose and cheeks show in both halves.
+    """
+    halves = [half_of(code) for code in aus]
+    shows = torch.tensor([[half != 1, half != 0] for half in halves], device=asked.device)
+    return ~((asked != 0)[:, :, None] & shows).any(dim=1)
+
+
 @dataclass(frozen=True)
 class Weights:
     """The weights of Eq. 5, and which reading of Eq. 2 they belong to.
@@ -177,6 +206,7 @@ class Weights:
         color: of the same distance of C alone, as if A were 0, so that C is a face and not paint that only looks right
             under a thin mask; not in the paper.
         tint: of hues that the photo has nowhere near (:func:`tint`); not in the paper.
+        place: of change in the half of the face where nothing was asked (:func:`place`); not in the paper.
         expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
         smoothness_form: see :func:`smoothness`.
@@ -191,6 +221,7 @@ class Weights:
     pair: float = 0.0
     color: float = 0.0
     tint: float = 0.0
+    place: float = 0.0
     expression_form: ExpressionForm = "mean"
     attention_form: AttentionForm = "square"
     smoothness_form: SmoothnessForm = "squared"
@@ -224,5 +255,6 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/pair": weights.pair,
         "generator/color": weights.color,
         "generator/tint": weights.tint,
+        "generator/place": weights.place,
     }
     return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()

@@ -40,6 +40,7 @@ class Game:
     Attributes:
         config: of the run.
         fabric: launched.
+        aus: their codes.
         features: of the perceptual cycle loss, where a phase asks for it.
         rereader: the annotator on generated images, where the configuration asks for it.
         au_weights: (AUs,), what each AU counts in the expression loss; ``None`` for all alike.
@@ -47,6 +48,7 @@ class Game:
 
     config: TrainingConfig
     fabric: Fabric
+    aus: Sequence[str]
     features: Features | None = None
     rereader: Rereader | None = None
     au_weights: Tensor | None = None
@@ -202,6 +204,9 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
         terms["generator/color"] = losses.pair_distance(made.color, batch.truth, batch.known)
     if weights.tint:
         terms["generator/tint"] = losses.tint(fake, batch.source)
+    if weights.place:
+        still = losses.still_halves(batch.target_aus - batch.source_aus, game.aus)
+        terms["generator/place"] = losses.place(fake, batch.source, still)
     return terms, read
 
 
