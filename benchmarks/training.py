@@ -29,6 +29,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from benchmarks.plain import PlainGenerator, peak
+from ganimation.action_units import DEFAULT_AUS
 from ganimation.networks.critic import Critic
 from ganimation.networks.generator import blend
 from ganimation.training import losses
@@ -39,7 +40,7 @@ from ganimation.training.presets import OFFICIAL
 from ganimation.training.state import build_state
 from ganimation.training.updates import Game
 
-AUS = 16
+AUS = len(DEFAULT_AUS)
 SIZES = ((128, 64, 8), (64, 32, 16))
 Step = Callable[[], None]
 
@@ -113,7 +114,7 @@ def ours(config: TrainingConfig, batch: Batch, precision: str, *, compiled: bool
     if whole:
         for net in (state.generator, state.critic):
             net.to(memory_format=layout)  # type: ignore[call-overload]
-    game = Game(config, fabric, AUS)
+    game = Game(config, fabric, DEFAULT_AUS)
     number = 0
 
     class Fixed(Batch):
