@@ -1,6 +1,7 @@
 """The same without a browser: what programs ask, what the server sends, and what it keeps."""
 
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from ganimation.errors import FaceError
 from ganimation.media.images import read_image
 from ganimation.web import desk
 from ganimation.web.store import Store
+from tests.web.conftest import served
+
+page = pytest.importorskip("ganimation.web.page", reason="the extra web is not installed")
 
 
 def test_programs_edit_and_read(page_url: str, portrait: Path, tmp_path: Path) -> None:
@@ -33,8 +37,50 @@ def test_the_browser_is_told_to_ask_nobody_else(page_url: str) -> None:
     with urllib.request.urlopen(page_url) as answer:
         policy, text = answer.headers["Content-Security-Policy"], answer.read().decode()
     assert "default-src 'self'" in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "fonts.googleapis" not in text
     assert "cdnjs" not in text
+
+
+def test_strangers_are_kept_out(portrait: Path) -> None:
+    gradio_client = pytest.importorskip("gradio_client")
+    with served("--auth", "ada:secret", "--auth", "bob:other") as url:
+        with pytest.raises(gradio_client.exceptions.AuthenticationError):
+            gradio_client.Client(url, verbose=False)
+        with pytest.raises(ValueError, match="Could not login"):
+            gradio_client.Client(url, verbose=False, auth=("ada", "other"))
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{url}/gradio_api/info")
+        client = gradio_client.Client(url, verbose=False, auth=("bob", "other"))
+        (face,) = client.predict(gradio_client.handle_file(str(portrait)), api_name="/read")
+        assert set(face["aus"]) == set(Editor(threads=1).config.aus)
+
+
+def test_drawings_are_few_at_once(monkeypatch: pytest.MonkeyPatch, portrait: Path, tmp_path: Path) -> None:
+    gradio = pytest.importorskip("gradio")
+    monkeypatch.setattr(page, "PATIENCE", 0.01)
+    editor, store = Editor(threads=1), Store()
+    try:
+        shown = page.Page(editor, store, 10**7)
+        work, values = desk.open_work(editor, portrait, 10**7), [0.5] * len(editor.config.aus)
+        for _ in range(page.DRAWINGS):
+            shown.drawing.acquire()
+        with pytest.raises(gradio.Error, match="too many people"):
+            shown._draw(work, False, *values)
+        shown.drawing.release()
+        for _ in range(2 * page.DRAWINGS):  # what was taken is given back
+            assert len(shown._draw(work, False, *values)) == 5
+        with pytest.raises(gradio.Error, match="no photo yet"):
+            shown._draw(None, False, *values)
+    finally:
+        store.close()
+
+
+def test_it_stops_without_a_word_on_open_pages() -> None:
+    with served() as url:
+        heart = urllib.request.urlopen(f"{url}/gradio_api/heartbeat/somebody")
+        assert heart.status == 200
+    heart.close()
 
 
 def test_files_of_visitors_go_after_their_time_and_at_the_end() -> None:

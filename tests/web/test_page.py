@@ -1,5 +1,6 @@
 """The page in a real browser, without a head."""
 
+import base64
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,10 +28,16 @@ SECONDS = 60_000  # milliseconds that anything may take on a busy machine
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(portrait: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser whose camera shows the portrait."""
+    film = tmp_path_factory.mktemp("camera") / "film.mjpeg"
+    picture = cv2.resize(read_image(portrait).pixels[:, :, ::-1], (480, 480), interpolation=cv2.INTER_AREA)
+    film.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes() * 10)
+    camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
     with playwright.sync_playwright() as play:
         running = play.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking", "--disable-sync"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-sync", *camera],
         )
         yield running
         running.close()
@@ -223,6 +230,42 @@ def test_a_film_is_made_and_one_drives(visit: Callable[..., Any], portrait: Path
     page.wait_for_selector("#driver video")
     page.locator("#make-driven").click()
     page.wait_for_selector("#drive-video video")
+
+
+def test_the_camera_gives_a_photo_and_drives_it(visit: Callable[..., Any], tmp_path: Path) -> None:
+    page = visit(permissions=["camera", "microphone"])
+    page.get_by_role("button", name="Capture from camera").first.click()
+    page.get_by_role("button", name="Click to Access Webcam").click()
+    page.get_by_role("button", name="capture photo").click()
+    page.wait_for_selector("#result img")
+    page.get_by_role("tab", name="Drive").click()
+    page.locator("#driver").get_by_role("button", name="Capture from camera").click()
+    page.locator("#driver").get_by_role("button", name="Click to Access Webcam").click()
+    record = page.locator("#driver").get_by_role("button", name="start recording")
+    record.click()
+    page.wait_for_timeout(1500)
+    record.click()
+    page.wait_for_selector("#driver video[src]")
+    page.locator("#make-driven").click()
+    page.wait_for_selector("#drive-video video")
+    with page.expect_download() as download:
+        page.locator("#drive-file a").first.click()
+    download.value.save_as(tmp_path / "driven.mp4")
+    made, _ = read_provenance(tmp_path / "driven.mp4")
+    assert made is not None
+    assert made.operation == "drive"
+
+
+def test_a_photo_is_pasted(visit: Callable[..., Any], portrait: Path) -> None:
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    png = base64.b64encode(cv2.imencode(".png", read_image(portrait).pixels[:, :, ::-1])[1].tobytes()).decode()
+    page.evaluate(
+        """text => navigator.clipboard.write([new ClipboardItem({"image/png":
+        new Blob([Uint8Array.from(atob(text), c => c.charCodeAt(0))], {type: "image/png"})})])""",
+        png,
+    )
+    page.get_by_role("button", name="Paste from clipboard").click()
+    page.wait_for_selector("#result img")
 
 
 def test_photos_and_films_are_measured(visit: Callable[..., Any], portrait: Path) -> None:

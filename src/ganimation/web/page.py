@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 import gradio as gr
@@ -26,6 +27,10 @@ CONSENT = (
 THEME = gr.themes.Soft(
     font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="teal", spacing_size="sm"
 )
+
+#: Drawings computed at once, and seconds that one waits for its turn. Drags pass Gradio's queue by, which would add a
+#: third to their time; a browser asks for one drawing at a time.
+DRAWINGS, PATIENCE = 2, 30.0
 
 #: The picture stays in sight while sliders move, also at phone width, where they are below it.
 CSS = """
@@ -80,6 +85,7 @@ class Page:
 
     def __init__(self, editor: Editor, store: Store, max_pixels: int) -> None:
         self.editor, self.store, self.max_pixels = editor, store, max_pixels
+        self.drawing = BoundedSemaphore(DRAWINGS)
         self.codes = editor.config.aus
         self.emotions = [name for name in EMOTIONS if self._can(name)]
 
@@ -157,7 +163,7 @@ class Page:
         photo.select(self._choose, work, everything, **quick)
         gr.on(
             [slider.input for slider in sliders], self._draw, asked, pictures, trigger_mode="always_last",
-            concurrency_id="draw", concurrency_limit=2, **quick,
+            queue=False, **quick,
         )  # fmt: skip
         gr.on([slider.release for slider in sliders], self._remember, [work, *sliders], work, **quick)
         for button, name in zip(buttons, self.emotions, strict=True):
@@ -230,7 +236,12 @@ class Page:
     @guarded
     def _draw(self, work: Work | None, masks: bool, *values: float | None) -> list[Any]:
         work = desk.need(work)
-        return self._pictures(work, desk.by_codes(self.codes, values), masks=masks)
+        if not self.drawing.acquire(timeout=PATIENCE):
+            raise GanimationError("too many people are drawing; try again in a minute")
+        try:
+            return self._pictures(work, desk.by_codes(self.codes, values), masks=masks)
+        finally:
+            self.drawing.release()
 
     def _remember(self, work: Work | None, *values: float | None) -> Work | None:
         if work is not None:

@@ -1,5 +1,6 @@
 """Serve the page: to this computer unless told otherwise, and without a word to any other."""
 
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,13 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
     "worker-src 'self' blob:; frame-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+
+
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
 )
 
 
@@ -40,9 +48,17 @@ def serve(editor: Editor, host: str = "127.0.0.1", port: int = 7860, auth: list[
     try:
         app = application(editor, store, auth)
         print(f"ganimation: http://{host}:{sock.getsockname()[1]} (Ctrl-C stops)", flush=True)
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)).run(
-            [sock]
-        )
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        server = uvicorn.Server(config)
+        stop = server.handle_exit
+
+        def stop_quietly(*signal: Any) -> None:
+            """Stop without a word on pages that are still open."""
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+            stop(*signal)
+
+        server.handle_exit = stop_quietly
+        server.run([sock])
     finally:
         sock.close()
         store.close()
@@ -50,14 +66,32 @@ def serve(editor: Editor, host: str = "127.0.0.1", port: int = 7860, auth: list[
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so named, asyncio sends without delay
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
+        sock.listen()  # who comes before the server is ready waits
     except (OSError, OverflowError) as error:
         sock.close()
         raise GanimationError(f"{host}:{port}: cannot be listened at ({error}); choose another with --port") from error
     return sock
+
+
+class StayAtHome:
+    """ASGI middleware that tells browsers to load nothing from elsewhere, with every answer."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        """Answer as the application does, with :data:`HEADERS`."""
+
+        async def say(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = message | {"headers": [*message["headers"], *HEADERS]}
+            await send(message)
+
+        await self._app(scope, receive, say)
 
 
 def application(editor: Editor, store: Any, auth: list[tuple[str, str]] | None = None) -> Any:
@@ -72,21 +106,14 @@ def application(editor: Editor, store: Any, auth: list[tuple[str, str]] | None =
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     import gradio as gr
-    from fastapi import FastAPI, Request, Response
+    from fastapi import FastAPI
 
     from ganimation.web.page import CSS, THEME, Page
 
     page = Page(editor, store, MAX_PIXELS).build()
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
-    @app.middleware("http")
-    async def stay_at_home(request: Request, respond: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await respond(request)
-        response.headers["Content-Security-Policy"] = POLICY
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
-
+    app.add_middleware(StayAtHome)
     return gr.mount_gradio_app(
         app, page, path="", auth=auth or None, max_file_size=MAX_UPLOAD, ssr_mode=False, theme=THEME, css=CSS,
         footer_links=["api", "settings"], show_error=False, enable_monitoring=False,
