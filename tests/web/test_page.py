@@ -289,6 +289,10 @@ def test_it_fits_a_phone(scheme: str, visit: Callable[..., Any], portrait: Path)
             page.locator(".overflow-menu button").first.click()
         page.get_by_role("tab", name=name).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#AU26").scroll_into_view_if_needed()
+    box = page.locator("#result").bounding_box()
+    assert box["y"] >= -1  # the picture stays in sight
+    assert box["y"] + box["height"] < page.locator("#AU26").bounding_box()["y"] + 1
     assert page.locator("body.dark").count() == (scheme == "dark")
 
 

@@ -108,7 +108,7 @@ def examine(
     unread = [code for code in info.aus if code not in panel.aus["annotator"]]
     if unread:
         raise DatasetError(f"{folder}: {', '.join(unread)} cannot be read by the annotator, and so not be examined")
-    looked = _look(folder, info, split, faces, panel)
+    looked = look_at_faces(folder, info, split, faces, panel)
     subjects |= {
         "copy": copy,
         "warp": Warp(looked.shown, np.stack([panel.points(crop) for crop in looked.crops])),
@@ -179,7 +179,7 @@ def _models(paths: Sequence[Path], info: DatasetInfo) -> Iterator[tuple[str, Mod
         yield name, model
 
 
-def _look(folder: Path, info: DatasetInfo, split: str, count: int, panel: Panel) -> Faces:
+def look_at_faces(folder: Path, info: DatasetInfo, split: str, count: int, panel: Panel) -> Faces:
     """Look at ``count`` faces spread over a split; those that the annotator does not see are left out.
 
     What they show is what the data set says; the readers' own view of the photos is what answers are compared with.

@@ -35,7 +35,7 @@ DRAWINGS, PATIENCE = 2, 30.0
 #: The picture stays in sight while sliders move, also at phone width, where they are below it.
 CSS = """
 span[data-testid="block-info"] { background: none !important; padding: 0 !important; color: inherit !important; }
-.gradio-container { max-width: 1280px !important; margin: 0 auto; }
+.gradio-container { max-width: 1280px !important; margin: 0 auto; overflow: clip !important; }
 @media (min-width: 800px) { #left { position: sticky; top: 8px; align-self: flex-start; } }
 @media (max-width: 799px) {
   #left { display: contents; }
@@ -352,7 +352,7 @@ class Page:
             with gr.Column(scale=2, min_width=300):
                 bars = gr.BarPlot(
                     x="AU", y="intensity", color="face", y_lim=[0, 1], visible=False, height=340, sort=None,
-                    elem_id="bars", buttons=[],
+                    elem_id="bars", buttons=[], x_label_angle=-50, x_title="",
                 )  # fmt: skip
                 lines = gr.LinePlot(
                     x="seconds",

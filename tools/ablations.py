@@ -1,0 +1,100 @@
+"""Compare models by single AUs alone, in two minutes each instead of an exam's ten: what one change of training gained.
+
+    python -m tools.ablations DATASET MODEL... [--sheet SHEET.webp] [--mark ablations]
+
+The faces are the most neutral of the first 210 of the data set, as in the exam (`ganimation evaluate`), with the same
+trials and readers. Prints a table, a row a model, and with ``--mark`` writes it between those marks of docs/results.md.
+The sheet shows expressions on the example portrait, a row a model.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganimation.data.dataset import DatasetInfo
+from ganimation.editing.editor import Editor
+from ganimation.evaluation import measures
+from ganimation.evaluation.exam import choose_split, look_at_faces
+from ganimation.evaluation.panel import Panel
+from ganimation.evaluation.subjects import Model
+from ganimation.evaluation.trials import Faces, Trial, plan, sit
+from ganimation.media.images import read_image
+from tools.facs import ROOT, write_between
+
+LOOKED_AT, NEUTRAL = 210, 24
+PORTRAIT = ROOT / "examples" / "portrait.jpg"
+EXPRESSIONS: tuple[dict[str, float], ...] = (
+    {},
+    {"AU06": 0.6, "AU12": 0.9, "AU25": 0.6},
+    {"AU01": 0.8, "AU02": 0.8, "AU05": 0.7, "AU25": 0.8, "AU26": 0.8},
+    {"AU04": 0.9, "AU07": 0.5},
+    {"AU45": 1.0},
+    {"AU25": 0.9, "AU26": 0.8},
+    {"AU09": 0.8, "AU10": 0.7},
+)
+HEAD = (
+    "| model | annotator: PCC, AUs at .7, rise | judge: PCC, AUs at .7, rise | identity | change in place "
+    "| zero edit, dB |"
+)
+
+
+def main() -> None:
+    """Print a table; draw a sheet."""
+    parser = argparse.ArgumentParser(description="What did a change of training gain?")
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("models", type=Path, nargs="+")
+    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--mark")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    info = DatasetInfo.read(options.dataset)
+    panel = Panel(info.template)
+    faces = look_at_faces(options.dataset, info, choose_split(info), LOOKED_AT, panel)
+    trials = plan(faces.shown, info.aus, NEUTRAL)
+    neutral = {trial.face for trial in trials if trial.kind == "single"}
+    trials = [trial for trial in trials if trial.face in neutral and trial.kind in ("single", "zero")]
+    lines = [HEAD, "|---|--:|--:|--:|--:|--:|"]
+    for model in options.models:
+        lines.append(row(model, trials, faces, info.aus, panel, options.jobs))
+        print(lines[-1], flush=True)
+    if options.sheet:
+        sheet(options.models, options.sheet)
+    if options.mark:
+        write_between(options.mark, "\n".join(lines))
+
+
+def row(folder: Path, trials: list[Trial], faces: Faces, aus: Sequence[str], panel: Panel, jobs: int) -> str:
+    """Return a model's line of the table."""
+    answers = sit(Model(folder), trials, faces, panel, jobs)
+    found = measures.report(trials, answers, faces, aus, panel.aus)
+    cells = [
+        f"{own['pcc']:.2f}, {own['aus at .7']}, {own['rise']:+.2f}"
+        for own in (found["readers"][reader] for reader in ("annotator", "judge"))
+    ]
+    place = found["change in place"]
+    cells += [f"{found['identity']['single AUs']['mean']:.2f}", f"{place['upper']:.2f}, {place['lower']:.2f}"]
+    return f"| {folder.name} | {' | '.join(cells)} | {found['zero edit PSNR']['mean']:.1f} |"
+
+
+def sheet(models: Sequence[Path], path: Path, side: int = 200) -> None:
+    """Draw :data:`EXPRESSIONS` on the example portrait, a row a model."""
+    rows: list[NDArray[np.uint8]] = []
+    for model in models:
+        editor = Editor(model, backend="onnxruntime")
+        photo = read_image(PORTRAIT)
+        x, y, width, height = editor.read(photo)[0].box
+        left, top = round(x - 0.15 * width), round(y - 0.1 * height)
+        square = slice(max(0, top), round(y + 1.12 * height)), slice(max(0, left), round(x + 1.15 * width))
+        pictures = [editor.edit(photo, expression).image[square] for expression in EXPRESSIONS]
+        small = [cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in pictures]
+        rows.append(np.hstack([np.asarray(picture, np.uint8) for picture in small]))
+    Image.fromarray(np.vstack(rows)).save(path, quality=88)
+
+
+if __name__ == "__main__":
+    main()
