@@ -157,3 +157,16 @@ def test_change_counts_where_nothing_was_asked() -> None:
         for row in range(5):
             alone = losses.place(changed[row : row + 1], source[row : row + 1], still[row : row + 1]).item()
             assert alone == pytest.approx(share if row in rows else 0)
+
+
+def test_dark_patches_on_skin_count_and_folds_open_mouths_and_moved_shadows_do_not() -> None:
+    source = torch.full((1, 3, 64, 64), 0.4)
+    source[:, :, 40:42, 8:10] = -0.5  # a mole
+    fold, mouth, moved, patch = (source.clone() for _ in range(4))
+    fold[:, :, 40, 50:56] -= 0.09
+    mouth[:, :, 46:54, 24:40] = -0.9
+    moved[:, :, 42:44, 10:12] = -0.5
+    patch[:, :, 36:44, 50:58] -= 0.3
+    for picture in (source, fold, mouth, moved, source + 0.5):
+        assert losses.shade(picture, source).item() == 0
+    assert losses.shade(patch, source).item() == pytest.approx(0.2 * 64 / 64**2, rel=1e-4)

@@ -156,12 +156,41 @@ def tint(image: Tensor, source: Tensor) -> Tensor:
         source: (N, 3, H, W), the photo.
     """
     hue, own = (x - x.mean(dim=1, keepdim=True) for x in (image, source.detach()))
-    reach = max(1, source.shape[-1] // 16)
-    around = torch.cat([own, -own], dim=1)
-    for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
-        around = torch.nn.functional.max_pool2d(around, window, stride=1, padding=(window[0] // 2, window[1] // 2))
-    highest, lowest = around.clamp_min(0).chunk(2, dim=1)
+    highest, lowest = _highest_near(torch.cat([own, -own], dim=1)).clamp_min(0).chunk(2, dim=1)
     return ((hue - highest - SAME_HUE).clamp_min(0) + (-hue - lowest - SAME_HUE).clamp_min(0)).mean()
+
+
+def _highest_near(maps: Tensor) -> Tensor:
+    """Return for each pixel the highest value within a sixteenth of the image's side."""
+    reach = max(1, maps.shape[-1] // 16)
+    for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
+        maps = torch.nn.functional.max_pool2d(maps, window, stride=1, padding=(window[0] // 2, window[1] // 2))
+    return maps
+
+
+#: So much darker than anything near, of [-1, 1], is a fold of the skin.
+FOLD = 0.1
+#: Where there are eyes and brows, and an open mouth, in the default template: left, top, right and bottom as shares of
+#: the side. Dark things appear there.
+HOLES = ((0.12, 0.2, 0.88, 0.46), (0.3, 0.6, 0.7, 1.0))
+
+
+def shade(image: Tensor, source: Tensor) -> Tensor:
+    """Return how far skin becomes darker than the photo anywhere near it, as a mean over pixels.
+
+    Cheeks that rise throw a fold's shadow and not a patch like a beard's; eyes, brows and mouth are left out.
+
+    Args:
+        image: (N, 3, H, W) in [-1, 1].
+        source: (N, 3, H, W), the photo, aligned to the crop template.
+    """
+    dark, own = (-x.mean(dim=1, keepdim=True) for x in (image, source.detach()))
+    excess = (dark - _highest_near(own) - FOLD).clamp_min(0)
+    height, width = excess.shape[2:]
+    skin = torch.ones(height, width, device=excess.device, dtype=excess.dtype)
+    for left, top, right, bottom in HOLES:
+        skin[round(top * height) : round(bottom * height), round(left * width) : round(right * width)] = 0
+    return (excess * skin).mean()
 
 
 def place(image: Tensor, source: Tensor, still: Tensor) -> Tensor:
@@ -206,6 +235,7 @@ class Weights:
         color: of the same distance of C alone, as if A were 0, so that C is a face and not paint that only looks right
             under a thin mask; not in the paper.
         tint: of hues that the photo has nowhere near (:func:`tint`); not in the paper.
+        shade: of dark patches on skin (:func:`shade`); not in the paper.
         place: of change in the half of the face where nothing was asked (:func:`place`); not in the paper.
         expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
@@ -221,6 +251,7 @@ class Weights:
     pair: float = 0.0
     color: float = 0.0
     tint: float = 0.0
+    shade: float = 0.0
     place: float = 0.0
     expression_form: ExpressionForm = "mean"
     attention_form: AttentionForm = "square"
@@ -255,6 +286,7 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/pair": weights.pair,
         "generator/color": weights.color,
         "generator/tint": weights.tint,
+        "generator/shade": weights.shade,
         "generator/place": weights.place,
     }
     return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()

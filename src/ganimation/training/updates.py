@@ -204,6 +204,8 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
         terms["generator/color"] = losses.pair_distance(made.color, batch.truth, batch.known)
     if weights.tint:
         terms["generator/tint"] = losses.tint(fake, batch.source)
+    if weights.shade:
+        terms["generator/shade"] = losses.shade(fake, batch.source)
     if weights.place:
         still = losses.still_halves(batch.target_aus - batch.source_aus, game.aus)
         terms["generator/place"] = losses.place(fake, batch.source, still)
