@@ -16,6 +16,7 @@ from ganimation.editing.editor import Editor
 from ganimation.media.images import Photo, read_image, write_image
 from ganimation.media.provenance import read_provenance
 from ganimation.media.video import write_film
+from ganimation.web import desk
 from tests.conftest import Pixels
 from tests.web.conftest import CHROMIUM
 
@@ -156,6 +157,23 @@ def test_presets_masks_undo_redo_and_reset(visit: Callable[..., Any], portrait: 
     wait_for(page, "AU01", own)
     page.get_by_role("button", name="Recipe").click()
     assert "ganimation edit portrait.jpg" in page.locator(".cm-content").last.inner_text()
+
+
+def test_a_click_chooses_the_face(visit: Callable[..., Any], sheet: Path) -> None:
+    page = visit()
+    upload(page, sheet)
+    note = page.locator("#note")
+    assert re.match("Face 1 of", note.inner_text())
+    faces = desk.open_work(Editor(threads=1), sheet, 10**8).preview
+    left, top, width, height = faces.faces[2].face.box
+    tall, wide = faces.photo.pixels.shape[:2]
+    picture = page.locator("#photo img").bounding_box()  # the photo lies in the middle of it
+    scale = min(picture["width"] / wide, picture["height"] / tall)
+    x = picture["x"] + (picture["width"] - scale * wide) / 2 + scale * (left + width / 2)
+    y = picture["y"] + (picture["height"] - scale * tall) / 2 + scale * (top + height / 2)
+    page.mouse.click(x, y)
+    page.wait_for_function("document.querySelector('#note').innerText.startsWith('Face 3 of')")
+    wait_for(page, "AU12", round(faces.faces[2].shown["AU12"], 2))
 
 
 def test_sliders_move_by_keyboard(visit: Callable[..., Any], portrait: Path) -> None:
