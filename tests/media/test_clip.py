@@ -109,3 +109,16 @@ def test_films_are_known_by_their_ending() -> None:
     assert is_clip("a/b.MP4")
     assert not is_clip("a/b.gif")
     assert not is_clip("a/b.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".m3u8", ".ffconcat", ".mp4"])
+def test_a_list_of_films_opens_none_of_them(tmp_path: Path, suffix: str) -> None:
+    named, path = tmp_path / "film.mp4", tmp_path / f"list{suffix}"
+    film(named, stripes(5))
+    Clip(named)
+    if suffix == ".m3u8":
+        path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{named}\n#EXT-X-ENDLIST\n")
+    else:
+        path.write_text(f"ffconcat version 1.0\nfile {named.name}\n")
+    with pytest.raises(MediaError, match="a list of films|not a film"):
+        Clip(path)

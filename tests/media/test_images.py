@@ -212,3 +212,12 @@ def test_cmyk_with_a_profile_becomes_srgb(tmp_path: Path, small: Pixels) -> None
     Image.fromarray(small).convert("CMYK").save(buffer, "JPEG", icc_profile=profile)
     (tmp_path / "in.jpg").write_bytes(buffer.getvalue())
     assert read_image(tmp_path / "in.jpg").icc_profile is None
+
+
+def test_formats_that_run_programs_are_not_opened(tmp_path: Path, small: Pixels) -> None:
+    Image.fromarray(small).save(tmp_path / "a.eps")
+    Image.fromarray(small).save(tmp_path / "a.ico")
+    for name in ("a.eps", "a.ico"):
+        (tmp_path / name).rename(tmp_path / "photo.jpg")
+        with pytest.raises(MediaError, match="not a picture in a format"):
+            read_image(tmp_path / "photo.jpg")

@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from ganimation.cli import main
 from ganimation.errors import MediaError
 from ganimation.media.clip import Clip
 from ganimation.media.credentials import CERTIFICATE, KEY, SWITCH, TEST_NAME, add_credentials, read_credentials
-from ganimation.media.images import Photo, read_image, write_image
+from ganimation.media.images import Photo, png_info, read_image, write_image
 from ganimation.media.provenance import SOURCE_TYPE, Provenance, packet, read_packet, read_provenance, sidecar
 from ganimation.media.video import write_film
 from tests.conftest import Pixels
@@ -92,7 +93,9 @@ def test_signed_files_say_so_and_changes_show(suffix: str, picture: Pixels, tmp_
     else:
         write_image(Photo(picture), path, MADE)
     assert read_provenance(path) == (MADE, SOURCE_TYPE)
-    assert read_credentials(path) == f"unchanged since it was signed, signed by {TEST_NAME}"
+    assert read_credentials(path) == (
+        f"unchanged since it was signed, signed by {TEST_NAME} (who that is was not checked)"
+    )
     content = path.read_bytes()
     at = content.rfind(b"0123456789ab")  # the model's digits in one of the recipes
     path.write_bytes(content[:at] + b"X" + content[at + 1 :])
@@ -171,3 +174,13 @@ def test_a_picture_by_others_is_told_apart(picture: Pixels, tmp_path: Path, caps
 def test_the_box_at_the_end_of_a_film_is_no_harm_to_its_times(picture: Pixels, tmp_path: Path) -> None:
     write_film([picture] * 4, tmp_path / "film.mp4", 25, MADE)
     assert [frame.time for frame in Clip(tmp_path / "film.mp4")] == [Fraction(n, 25) for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    "recipe", ['{"operation":"edit","faces":[1]}', '{"operation":"edit","details":3}', '{"operation":7}']
+)
+def test_a_crafted_recipe_is_none_of_ours(recipe: str, tmp_path: Path, picture: Pixels) -> None:
+    path = tmp_path / "a.png"
+    content = packet(MADE).decode().replace(escape(MADE.to_json()), escape(recipe))
+    Image.fromarray(picture).save(path, pnginfo=png_info(content.encode()))
+    assert read_provenance(path) == (None, SOURCE_TYPE)

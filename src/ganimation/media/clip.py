@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 #: Endings of files that are taken for films rather than photos.
+_PLAYLISTS = (".m3u8", ".m3u", ".mpd", ".ffconcat")
 CLIP_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
 #: Transfer curves of high dynamic range, by their numbers in ITU-T H.273: PQ and HLG.
 _HDR = (16, 18)
@@ -99,10 +100,15 @@ class Clip:
 
         if not self.path.is_file():
             raise MediaError(f"{self.path}: no such file")
+        if self.path.suffix.lower() in _PLAYLISTS:  # opening one opens what it names
+            raise MediaError(f"{self.path}: a list of films, not a film; give an MP4")
         try:
             container = av.open(str(self.path))
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise MediaError(f"{self.path}: not a film that can be read ({_reason(error)}); give an MP4") from error
+        if set(container.format.name.split(",")) & {"hls", "dash", "concat"}:
+            container.close()
+            raise MediaError(f"{self.path}: a list of films, not a film; give an MP4")
         if not container.streams.video:
             container.close()
             raise MediaError(f"{self.path}: a film without pictures (sound only?); give one that shows a face")

@@ -7,6 +7,7 @@ when it is first needed; it proves no more than that the file was not changed si
 
 import json
 import os
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -96,11 +97,21 @@ def read_credentials(path: Path) -> str:
     codes = [status.get("code", "") for status in content.get("validation_status", [])]
     broken = [code for code in codes if code != "signingCredential.untrusted"]
     state = f"broken ({', '.join(broken)})" if broken else "unchanged since it was signed"
-    return f"{state}, signed by {signer}"
+    unknown = " (who that is was not checked)" if "signingCredential.untrusted" in codes else ""
+    return f"{state}, signed by {signer}{unknown}"
+
+
+_making = threading.Lock()
 
 
 def _identity() -> tuple[bytes, bytes]:
     """Return the chain and key to sign with, PEM."""
+    with _making:  # two that make one at once would leave the certificate of one and the key of the other
+        return _named() or _own()
+
+
+def _named() -> tuple[bytes, bytes] | None:
+    """Return the chain and key that the user names."""
     named = [os.environ.get(name, "") for name in (CERTIFICATE, KEY)]
     if any(named):
         try:
@@ -108,6 +119,11 @@ def _identity() -> tuple[bytes, bytes]:
         except OSError as error:
             raise MediaError(f"{CERTIFICATE} and {KEY}: both name a PEM file ({error})") from error
         return chain, key
+    return None
+
+
+def _own() -> tuple[bytes, bytes]:
+    """Return the chain and key of this machine, made at first."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / TOOL / "c2pa"
     paths = home / "certificate.pem", home / "key.pem"
     if not all(path.is_file() for path in paths):

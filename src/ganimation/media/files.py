@@ -9,6 +9,10 @@ from pathlib import Path
 from ganimation.errors import MediaError
 
 
+_UMASK = os.umask(0)  # can only be asked by setting it, which no two threads may do
+os.umask(_UMASK)
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that becomes ``path`` if the block ends well and vanishes if it does not.
@@ -24,9 +28,7 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~_UMASK)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)

@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from ganimation.errors import MediaError
 from ganimation.media.credentials import add_credentials
 from ganimation.media.files import atomic
+from ganimation.media.formats import open_picture
 from ganimation.media.provenance import Provenance, packet, sidecar
 
 #: Pictures with more pixels than this are refused unless the caller raises the limit.
@@ -104,11 +105,10 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
         MediaError: no such file, not a picture, damaged or cut short, too large, or smaller than 2x2.
     """
     path = Path(path)
-    _register_heif()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what is an error or harmless here: size, odd EXIF
-            with Image.open(path) as image:
+            with open_picture(path) as image:
                 _check_size(path, image.size, max_pixels)
                 return _decode(path, image)
     except FileNotFoundError:
@@ -132,13 +132,6 @@ def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
         )
     if min(size) < 2:
         raise MediaError(f"{path}: {width}x{height} is too small to hold a face; the least is 2x2")
-
-
-def _register_heif() -> None:
-    import pi_heif
-
-    pi_heif.register_heif_opener(thumbnails=False)
-    Image.MAX_IMAGE_PIXELS = None  # our own limit is checked from the header, with a better message
 
 
 def _decode(path: Path, image: Image.Image) -> Photo:

@@ -63,7 +63,11 @@ class Provenance:
         content = json.loads(text)
         if not isinstance(content, dict):
             raise TypeError(f"a recipe is an object, not a {type(content).__name__}")
-        return Provenance(**{**content, "faces": tuple(content.get("faces", ()))})
+        made = Provenance(**{**content, "faces": tuple(content.get("faces", ()))})
+        texts, tables = (made.operation, made.model, made.version), (*made.faces, made.details)
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
+            raise TypeError("a recipe's faces and details are objects, the rest is text")
+        return made
 
 
 def packet(provenance: Provenance) -> bytes:
@@ -141,6 +145,9 @@ def read_provenance(path: Path) -> tuple[Provenance | None, str]:
             data = path.read_bytes()
             start = data.rfind(_GIF_HEAD)
             found = data[start + len(_GIF_HEAD) :] if start >= 0 else b""
+        elif path.suffix.lower() in (".webm", ".mkv", ".avi"):  # films that are read and never written
+            path.stat()
+            found = b""
         else:
             found = _from_picture(path)
         if not found and sidecar(path).is_file():
@@ -153,10 +160,12 @@ def read_provenance(path: Path) -> tuple[Provenance | None, str]:
 
 
 def _from_picture(path: Path) -> bytes:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
+
+    from ganimation.media.formats import open_picture
 
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
             if not found and hasattr(image, "tag_v2"):
                 found = image.tag_v2.get(700, b"")
