@@ -120,5 +120,5 @@ def test_a_list_of_films_opens_none_of_them(tmp_path: Path, suffix: str) -> None
         path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{named}\n#EXT-X-ENDLIST\n")
     else:
         path.write_text(f"ffconcat version 1.0\nfile {named.name}\n")
-    with pytest.raises(MediaError, match="a list of films|not a film"):
+    with pytest.raises(MediaError, match=r"a list of films|not a film"):
         Clip(path)

@@ -1,5 +1,6 @@
 """The same without a browser: what programs ask, what the server sends, and what it keeps."""
 
+import json
 import time
 import urllib.error
 import urllib.request
@@ -10,8 +11,9 @@ import pytest
 
 from ganimation.cli import main
 from ganimation.editing.editor import Editor
-from ganimation.errors import FaceError
-from ganimation.media.images import read_image
+from ganimation.errors import FaceError, MediaError
+from ganimation.media.images import Photo, read_image, write_image
+from ganimation.media.provenance import read_provenance
 from ganimation.web import desk
 from ganimation.web.store import Store
 from tests.web.conftest import served
@@ -42,6 +44,71 @@ def test_the_browser_is_told_to_ask_nobody_else(page_url: str) -> None:
     assert "cdnjs" not in text
 
 
+def ask(url: str, name: str, *data: object) -> str:
+    """Call a function as a program would that is not polite; return what comes back."""
+    body = json.dumps({"data": data}).encode()
+    request = urllib.request.Request(f"{url}/gradio_api/call/{name}", body, {"Content-Type": "application/json"})
+    event = json.loads(urllib.request.urlopen(request).read())["event_id"]
+    return str(urllib.request.urlopen(f"{url}/gradio_api/call/{name}/{event}").read().decode())
+
+
+def file_of(path: str) -> dict[str, object]:
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+
+def test_only_uploads_are_taken(page_url: str, portrait: Path) -> None:
+    for path in (str(portrait), "/etc/passwd", "https://example.com/a.jpg", "file:///etc/passwd", "../../etc/passwd"):
+        for name, rest in (("read", ()), ("edit", ({"AU12": 0.5}, "largest"))):
+            answer = ask(page_url, name, file_of(path), *rest)
+            assert "event: error" in answer, path
+            assert "event: complete" not in answer
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gradio_api/file=https://example.com/a.jpg",
+        "gradio_api/file=%68ttps://example.com/a.jpg",
+        "gradio_api/file=/http://example.com/a.jpg",
+        "gradio_api/proxy=https://example.com/a.jpg",
+        "gradio_api/deep_link?session_hash=a",
+        "gradio_api/run-history/buckets",
+        "gradio_api/vibe-code/",
+        "monitoring",
+    ],
+)
+def test_what_the_page_does_not_need_is_not_there(page_url: str, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{page_url}/{path}")
+
+
+def test_files_outside_the_store_are_not_served(page_url: str, portrait: Path) -> None:
+    for path in ("/etc/passwd", str(portrait), str(portrait.parent.parent / "pyproject.toml")):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(f"{page_url}/gradio_api/file={path}")
+
+
+@pytest.mark.parametrize(
+    ("expression", "face", "message"),
+    [
+        ("{", "largest", "not JSON"),
+        ([1], "largest", "the expression is list"),
+        (None, "largest", "the expression is NoneType"),
+        ({"AU12": 0.5}, "7", "--face 7|face 7|7"),
+        ({"AU12": 0.5}, "9" * 5000, "face"),
+    ],
+)
+def test_bad_questions_of_programs_get_a_sentence(
+    page_url: str, portrait: Path, expression: object, face: str, message: str
+) -> None:
+    gradio_client = pytest.importorskip("gradio_client")
+    client = gradio_client.Client(page_url, verbose=False)
+    with pytest.raises(gradio_client.exceptions.AppError, match=message):
+        client.predict(gradio_client.handle_file(str(portrait)), expression, face, api_name="/edit")
+    with pytest.raises(gradio_client.exceptions.AppError, match="no photo"):
+        client.predict(None, expression, face, api_name="/edit")
+
+
 def test_strangers_are_kept_out(portrait: Path) -> None:
     gradio_client = pytest.importorskip("gradio_client")
     with served("--auth", "ada:secret", "--auth", "bob:other") as url:
@@ -62,7 +129,7 @@ def test_drawings_are_few_at_once(monkeypatch: pytest.MonkeyPatch, portrait: Pat
     editor, store = Editor(threads=1), Store()
     try:
         shown = page.Page(editor, store, 10**7)
-        work, values = desk.open_work(editor, portrait, 10**7), [0.5] * len(editor.config.aus)
+        work, values = desk.open_work(editor, portrait, tmp_path / "before.jpg", 10**7), [0.5] * len(editor.config.aus)
         for _ in range(page.DRAWINGS):
             shown.drawing.acquire()
         with pytest.raises(gradio.Error, match="too many people"):
@@ -85,6 +152,9 @@ def test_it_stops_without_a_word_on_open_pages() -> None:
 
 def test_files_of_visitors_go_after_their_time_and_at_the_end() -> None:
     store = Store(keep=100)
+    example = store.place("example.jpg")
+    example.write_bytes(b"0")
+    store.pin()
     one, two = store.place("a b/../c.jpg"), store.place("c.jpg")
     assert one.parent != two.parent
     assert one.name == "a_b_.._c.jpg"
@@ -92,14 +162,15 @@ def test_files_of_visitors_go_after_their_time_and_at_the_end() -> None:
     store.sweep(time.time() + 50)
     assert one.exists()
     store.sweep(time.time() + 150)
-    assert not one.exists()
+    assert not one.parent.exists()
+    assert example.exists()
     store.close()
     assert not store.folder.exists()
 
 
-def test_a_desk_remembers_what_was_asked(portrait: Path) -> None:
+def test_a_desk_remembers_what_was_asked(portrait: Path, tmp_path: Path) -> None:
     editor = Editor(threads=1)
-    work = desk.open_work(editor, portrait, 10**7)
+    work = desk.open_work(editor, portrait, tmp_path / "before.jpg", 10**7)
     shown = work.asked
     smile = shown | {"AU12": 0.8}
     work.remember(smile)
@@ -111,6 +182,16 @@ def test_a_desk_remembers_what_was_asked(portrait: Path) -> None:
     assert work.step(1) == smile
     work.remember(smile | {"AU04": 0.6})
     assert work.step(1) == smile | {"AU04": 0.6}
+    work.step(-1)
+    work.remember({code: value + 0.004 for code, value in smile.items()})  # what a slider shows of it
+    assert work.was_undone(smile | {"AU04": 0.6})
+    assert work.step(1) == smile | {"AU04": 0.6}
+    assert not work.was_undone(smile | {"AU04": 0.6})
+    for number in range(desk.RECENT + 3):
+        path = desk.show(work, desk.draw(work, smile), tmp_path / f"{number}.jpg")
+    made, _ = read_provenance(path)
+    assert made is not None
+    assert len(list(tmp_path.glob("[0-9]*.jpg"))) == desk.RECENT
     as_json, line = desk.recipe(work, work.asked)
     assert '"AU04": 0.6' in as_json
     assert line == "ganimation edit portrait.jpg --au AU04=0.60 AU12=0.80 -o portrait-edited.jpg"
@@ -124,8 +205,8 @@ def test_a_desk_remembers_what_was_asked(portrait: Path) -> None:
         desk.need(None)
 
 
-def test_a_face_is_chosen_by_a_click(sheet: Path) -> None:
-    work = desk.open_work(Editor(threads=1), sheet, 10**8)
+def test_a_face_is_chosen_by_a_click(sheet: Path, tmp_path: Path) -> None:
+    work = desk.open_work(Editor(threads=1), sheet, tmp_path / "before.jpg", 10**8)
     assert len(work.preview.faces) > 4
     left, top, width, height = work.preview.faces[3].face.box
     assert work.face_at(left + width / 2, top + height / 2) == 4
@@ -133,6 +214,41 @@ def test_a_face_is_chosen_by_a_click(sheet: Path) -> None:
     work.choose(4)
     assert work.asked == work.preview.faces[3].shown
     assert "--face 4" in desk.recipe(work, work.asked)[1]
+
+
+def test_a_face_is_found_again_at_the_photos_own_size(sheet: Path, tmp_path: Path) -> None:
+    editor = Editor(threads=1)
+    work = desk.open_work(editor, sheet, tmp_path / "before.jpg", 10**8)
+    number = 1 + int(np.argmin([planned.shown["AU12"] for planned in work.preview.faces]))
+    work.choose(number)
+    desk.finish(editor, work, work.shown | {"AU12": 0.9}, tmp_path / "after.jpg", 10**8)
+    change = np.abs(read_image(tmp_path / "after.jpg").pixels.astype(int) - read_image(sheet).pixels).max(axis=2)
+    y, x = np.argwhere(change > 30).mean(axis=0) * work.scale
+    assert work.face_at(x, y) == number
+
+
+def test_an_animation_says_both_its_ends_and_films_have_limits(
+    portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gradio", reason="the extra web is not installed")
+    from ganimation.web import films
+
+    editor = Editor(threads=1)
+    write_image(Photo(read_image(portrait).pixels[::4, ::4].copy()), tmp_path / "small.png")
+    work = desk.open_work(editor, tmp_path / "small.png", tmp_path / "before.jpg", 10**7)
+    ends = [work.shown | {"AU04": 0.8}, work.shown]
+    quiet = lambda *_, **__: None  # noqa: E731
+    films.animate(editor, work, ends, tmp_path / "a.mp4", "linear", 0.5, back=False, progress=quiet)
+    made, _ = read_provenance(tmp_path / "a.mp4")
+    assert made is not None
+    assert made.faces == ({"from": {"AU04": 0.8}, "asked": {}},)
+    monkeypatch.setattr(films, "PATIENCE", -1.0)
+    with pytest.raises(MediaError, match="this takes over"):
+        films.drive(editor, work, str(tmp_path / "a.mp4"), tmp_path / "b.mp4", 1.0, ["brows"], quiet)
+    monkeypatch.setattr(films, "LARGEST_FRAME", 100)
+    with pytest.raises(MediaError, match="frames of 180x180, the limit is"):
+        films.drive(editor, work, str(tmp_path / "a.mp4"), tmp_path / "b.mp4", 1.0, ["brows"], quiet)
+    assert not (tmp_path / "b.mp4").exists()
 
 
 def test_bad_servers_are_refused_in_one_line(capsys: pytest.CaptureFixture[str], page_url: str) -> None:

@@ -159,12 +159,12 @@ def test_presets_masks_undo_redo_and_reset(visit: Callable[..., Any], portrait: 
     assert "ganimation edit portrait.jpg" in page.locator(".cm-content").last.inner_text()
 
 
-def test_a_click_chooses_the_face(visit: Callable[..., Any], sheet: Path) -> None:
+def test_a_click_chooses_the_face(visit: Callable[..., Any], sheet: Path, tmp_path: Path) -> None:
     page = visit()
     upload(page, sheet)
     note = page.locator("#note")
     assert re.match("Face 1 of", note.inner_text())
-    faces = desk.open_work(Editor(threads=1), sheet, 10**8).preview
+    faces = desk.open_work(Editor(threads=1), sheet, tmp_path / "before.jpg", 10**8).preview
     left, top, width, height = faces.faces[2].face.box
     tall, wide = faces.photo.pixels.shape[:2]
     picture = page.locator("#photo img").bounding_box()  # the photo lies in the middle of it

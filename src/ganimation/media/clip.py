@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 #: Endings of files that are taken for films rather than photos.
+MAX_PIXELS = 100_000_000
 _PLAYLISTS = (".m3u8", ".m3u", ".mpd", ".ffconcat")
 CLIP_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
 #: Transfer curves of high dynamic range, by their numbers in ITU-T H.273: PQ and HLG.
@@ -56,16 +57,22 @@ class Clip:
 
     Args:
         path: of a file that FFmpeg reads.
+        max_pixels: width times height above which a film is refused before a frame is decoded.
 
     Raises:
-        MediaError: there is none, it is not a film, or it has no pictures.
+        MediaError: there is none, it is not a film, its frames are too large, or it has no pictures.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> None:
         self.path = Path(path)
         self.damaged: float | None = None
         with self._open() as container:
             stream = container.streams.video[0]
+            if stream.width * stream.height > max_pixels:
+                raise MediaError(
+                    f"{self.path}: frames of {stream.width}x{stream.height}, the limit is {max_pixels / 1e6:.0f} "
+                    "megapixels; make it smaller"
+                )
             first = next(self._decoded(container), None)
             if first is None:
                 raise MediaError(f"{self.path}: a film without a single frame that can be read; give another file")

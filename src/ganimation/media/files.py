@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ganimation.errors import MediaError
 
-
 _UMASK = os.umask(0)  # can only be asked by setting it, which no two threads may do
 os.umask(_UMASK)
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,13 +13,16 @@ from numpy.typing import NDArray
 from ganimation.editing.editor import Editor, Session
 from ganimation.editing.result import SAME, Edit
 from ganimation.errors import FaceError
-from ganimation.media.images import Photo, read_image, to_srgb
+from ganimation.faces.reader import Face
+from ganimation.media.images import Photo, read_image, to_srgb, write_image
 from ganimation.media.video import shrink
 
 Pixels = NDArray[np.uint8]
 
 #: Longest side of what is drawn while a slider moves.
 PREVIEW = 720
+#: Drawings that are kept for a visitor.
+RECENT = 8
 
 
 @dataclass
@@ -26,22 +30,30 @@ class Work:
     """A visitor's photo.
 
     Attributes:
-        photo: as it was given, at its own size.
-        name: of its file.
-        preview: of it, and its faces, ready to be drawn.
+        source: the file that was given.
+        before: a file of the preview as it was, so that the page need not be given it again with every drawing.
+        preview: of the photo, small, and its faces, ready to be drawn.
+        scale: of the preview's pixels to the photo's.
         number: of the face that is worked on, from 1, the largest first.
         history: what was asked by AU, in the order it was asked.
         at: the place in it that is shown.
-        before: the preview as it was, in a file, so that the page need not be given it again with every drawing.
+        closed: the visitor has opened another photo; answers that are late are of no use.
     """
 
-    photo: Photo
-    name: str
+    source: Path
+    before: Path
     preview: Session
+    scale: float
     number: int = 1
     history: list[dict[str, float]] = field(default_factory=list)
     at: int = 0
-    before: str = ""
+    closed: bool = False
+    drawn: deque[Path] = field(default_factory=deque)
+
+    @property
+    def name(self) -> str:
+        """The name of the file that was given."""
+        return self.source.name
 
     @property
     def shown(self) -> dict[str, float]:
@@ -63,10 +75,14 @@ class Work:
         self.history, self.at = [dict(self.shown)], 0
 
     def remember(self, asked: Mapping[str, float]) -> None:
-        """Let what is asked be the newest; what was undone is forgotten."""
-        if asked != self.asked:
+        """Let what is asked be the newest, if it is new; what was undone is forgotten."""
+        if not is_same(asked, self.asked):
             self.history = [*self.history[: self.at + 1], dict(asked)]
             self.at += 1
+
+    def was_undone(self, asked: Mapping[str, float]) -> bool:
+        """Return whether this is what was asked before the last step back."""
+        return self.at + 1 < len(self.history) and is_same(asked, self.history[self.at + 1])
 
     def step(self, by: int) -> dict[str, float]:
         """Go back (-1) or forth (1) in what was asked, as far as there is; return it."""
@@ -82,26 +98,47 @@ class Work:
         return None
 
 
-def open_work(editor: Editor, path: Path, max_pixels: int) -> Work:
-    """Return a visitor's photo, measured.
+def is_same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Return whether two expressions are the same to two digits."""
+    return all(abs(value - other[code]) <= SAME for code, value in one.items())
+
+
+def open_work(editor: Editor, source: Path, before: Path, max_pixels: int) -> Work:
+    """Return a visitor's photo, measured, and write its preview to ``before``.
 
     Raises:
         MediaError: not a picture, or too large.
         FaceError: no face in it.
     """
-    photo = read_image(path, max_pixels)
+    photo = read_image(source, max_pixels)
     small = Photo(shrink(to_srgb(photo), PREVIEW))
-    work = Work(photo, path.name, editor.session(small, {}, "all"))
+    scale = small.pixels.shape[1] / photo.pixels.shape[1]
+    work = Work(source, before, editor.session(small, {}, "all"), scale)
     work.choose(1)
+    write_image(small, before)
     return work
 
 
 def draw(work: Work, asked: Mapping[str, float]) -> Edit:
     """Return the preview with what is asked of its chosen face."""
-    face = work.preview.faces[work.number - 1]
-    session = replace(work.preview, faces=[face])
     changes = work.changes(asked)
-    return session.towards(lambda shown: dict(shown) | changes)
+    return chosen(work).towards(lambda shown: dict(shown) | changes)
+
+
+def chosen(work: Work) -> Session:
+    """Return the preview with its chosen face alone."""
+    return replace(work.preview, faces=[work.preview.faces[work.number - 1]])
+
+
+def show(work: Work, edit: Edit, path: Path) -> Path:
+    """Write a drawing to ``path``; of those before it the last few stay, as a browser may still be loading them."""
+    for used in (work.source, work.before):
+        used.touch()  # what is in use is not swept away
+    write_image(edit.photo, path, edit.provenance, credentials=False)
+    work.drawn.append(path)
+    while len(work.drawn) > RECENT:
+        work.drawn.popleft().unlink(missing_ok=True)
+    return path
 
 
 def masks(edit: Edit, size: int = 256) -> tuple[Pixels, Pixels]:
@@ -123,13 +160,24 @@ def masks(edit: Edit, size: int = 256) -> tuple[Pixels, Pixels]:
     return np.asarray(large[0], np.uint8), np.repeat(large[1][:, :, None], 3, axis=2).astype(np.uint8)
 
 
-def finish(editor: Editor, work: Work, asked: Mapping[str, float], path: Path) -> None:
+def finish(editor: Editor, work: Work, asked: Mapping[str, float], path: Path, max_pixels: int) -> None:
     """Write the photo at its own size with what is asked.
+
+    The face is the one where the preview's is; faces may be counted differently at another size.
 
     Raises:
         As :meth:`ganimation.editing.editor.Editor.edit`.
     """
-    editor.edit(work.photo, work.changes(asked), work.number).save(path)
+    photo, changes = read_image(work.source, max_pixels), work.changes(asked)
+    session = editor.session(photo, {}, "all")
+    middle = _middle(work.preview.faces[work.number - 1].face) / work.scale
+    nearest = min(session.faces, key=lambda planned: float(np.linalg.norm(_middle(planned.face) - middle)))
+    replace(session, faces=[nearest]).towards(lambda shown: dict(shown) | changes).save(path)
+
+
+def _middle(face: Face) -> NDArray[np.float64]:
+    left, top, width, height = face.box
+    return np.array([left + width / 2, top + height / 2])
 
 
 def recipe(work: Work, asked: Mapping[str, float]) -> tuple[str, str]:
@@ -154,8 +202,8 @@ def emotion(editor: Editor, work: Work, name: str, strength: float) -> dict[str,
 
 
 def by_codes(codes: Sequence[str], values: Sequence[float | None]) -> dict[str, float]:
-    """Return sliders' values by AU; one that was cleared is 0."""
-    return {code: min(1.0, max(0.0, float(value or 0.0))) for code, value in zip(codes, values, strict=True)}
+    """Return sliders' values by AU, within [0, 1]; one that was cleared is 0."""
+    return {code: min(1.0, max(0.0, value or 0.0)) for code, value in zip(codes, values, strict=True)}
 
 
 def need(work: Work | None) -> Work:

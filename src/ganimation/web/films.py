@@ -2,10 +2,10 @@
 
 import csv
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 import numpy as np
@@ -16,21 +16,24 @@ from ganimation.editing.editor import Editor
 from ganimation.editing.films import drive_photo, watch
 from ganimation.errors import FaceError, MediaError
 from ganimation.media.clip import Clip, Frame, is_clip
-from ganimation.media.images import Photo, read_image
+from ganimation.media.images import read_image
 from ganimation.media.provenance import Provenance
 from ganimation.media.video import shrink, write_film, write_timed
-from ganimation.web.desk import Pixels, Work
+from ganimation.web.desk import Pixels, Work, chosen
 from ganimation.web.store import Store
 
 KINDS = ("MP4", "GIF", "WebP")
 FPS = 20.0
 #: Seconds that an animation may last, and that a film which drives or is measured may.
 LONGEST, LONGEST_FILM = 10.0, 60.0
+#: Frames of it that are looked at, pixels that one may have, and seconds that looking at them or drawing may take.
+MOST_FRAMES, LARGEST_FRAME, PATIENCE = 3600, 4096 * 2304, 300.0
 SIDE = 640
 #: Lines of a chart.
 SHOWN = 6
 
 Progress = Callable[..., Any]
+T = TypeVar("T")
 
 
 def animate(
@@ -45,7 +48,7 @@ def animate(
     progress: Progress,
 ) -> None:
     """Write the photo's face moving from one expression to another, and back."""
-    session = replace(work.preview, faces=[work.preview.faces[work.number - 1]])
+    session = chosen(work)
     count = max(2, round(min(seconds, LONGEST) * FPS))
     way = [number / (count - 1) for number in range(count)]
     if back:
@@ -58,8 +61,8 @@ def animate(
             yield shrink(session.towards(lambda shown, aim=aim: aim).image, SIDE)  # type: ignore[misc]
             progress((number, count), unit="frames")
 
-    asked = {code: round(value, 4) for code, value in ends[1].items() if abs(value - work.shown[code]) > 0.005}
-    made = Provenance("animate", editor.fingerprint, ({"asked": asked},), {"easing": easing})
+    first, last = (work.changes(end) for end in ends)
+    made = Provenance("animate", editor.fingerprint, ({"from": first, "asked": last},), {"easing": easing})
     write_film(frames(), path, FPS, made)
 
 
@@ -74,7 +77,7 @@ def drive(
 ) -> None:
     """Write the photo's face moving as the face of a film does."""
     clip = _open(film)
-    session = editor.session(Photo(shrink(work.preview.photo.pixels, SIDE)), {}, work.number)
+    session = chosen(work)
     total = max(1, min(clip.count or 1, round(LONGEST_FILM * clip.rate)))
     done = itertools.count(1)
     acted = watch(editor.reader, _short(clip), count=lambda: progress((next(done), total), unit="frames watched"))
@@ -82,7 +85,7 @@ def drive(
     drawn = itertools.count(1)
     frames = (
         (progress((next(drawn), len(acted.times)), unit="frames drawn"), frame)[1]
-        for frame in drive_photo(session, acted, changes)
+        for frame in patient(drive_photo(session, acted, changes))
     )
     details = {"strength": strength, "regions": list(regions)}
     made = Provenance("drive", editor.fingerprint, details=details)
@@ -125,7 +128,7 @@ def measure(editor: Editor, path: str | None, store: Store, max_pixels: int, pro
 def _measure_film(editor: Editor, path: Path, table: Path, progress: Progress) -> list[Any]:
     import pandas as pd
 
-    clip = Clip(path)
+    clip = _open(str(path))
     total, done = max(1, clip.count), itertools.count(1)
     acted = watch(editor.reader, _short(clip), count=lambda: progress((next(done), total), unit="frames"))
     times = [float(time) for time in acted.times]
@@ -150,12 +153,25 @@ def _title(code: str) -> str:
 def _open(path: str | None) -> Clip:
     if path is None:
         raise MediaError("no film yet; drop one, or record yourself")
-    return Clip(path)
+    return Clip(path, LARGEST_FRAME)
 
 
 def _short(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield the frames of the first minute."""
-    return itertools.takewhile(lambda frame: frame.time <= LONGEST_FILM, frames)
+    """Yield the frames of the first minute, as long as that is not too many."""
+    return patient(itertools.islice(itertools.takewhile(lambda frame: frame.time <= LONGEST_FILM, frames), MOST_FRAMES))
+
+
+def patient(items: Iterable[T]) -> Iterator[T]:
+    """Yield items as they come, for a while.
+
+    Raises:
+        MediaError: they take longer than one visitor may.
+    """
+    end = time.monotonic() + PATIENCE
+    for item in items:
+        if time.monotonic() > end:
+            raise MediaError(f"this takes over {PATIENCE / 60:.0f} minutes here; give a shorter or a smaller film")
+        yield item
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

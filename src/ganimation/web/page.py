@@ -1,8 +1,10 @@
 """The page: its tabs, and what their controls call. Everything a visitor has lies in their own session."""
 
 import json
+import re
+import sys
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
@@ -11,8 +13,8 @@ import gradio as gr
 
 from ganimation.action_units import ACTION_UNITS, EMOTIONS, REGIONS
 from ganimation.editing.editor import Editor
-from ganimation.errors import ActionUnitError, GanimationError
-from ganimation.media.images import WRITABLE, read_image, write_image
+from ganimation.errors import ActionUnitError, GanimationError, MediaError
+from ganimation.media.images import WRITABLE, read_image
 from ganimation.web import desk, films
 from ganimation.web.desk import Work
 from ganimation.web.store import Store
@@ -54,24 +56,50 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*arguments, **options)
         except GanimationError as error:
             raise gr.Error(_without_places(str(error)), print_exception=False) from None
+        except gr.Error:
+            raise
+        except Exception as error:  # a mistake of ours; its text may hold what is the visitor's
+            print(f"ganimation: {type(error).__name__} in {function.__name__}", file=sys.stderr)
+            raise gr.Error("something went wrong here; try again", print_exception=False) from None
+
+    return call
+
+
+def in_turn(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let few of a page's computations run at once; the others wait for a while."""
+
+    @wraps(function)
+    def call(page: "Page", *arguments: Any, **options: Any) -> Any:
+        if not page.drawing.acquire(timeout=PATIENCE):
+            raise GanimationError("too many people are drawing; try again in a minute")
+        try:
+            return function(page, *arguments, **options)
+        finally:
+            page.drawing.release()
 
     return call
 
 
 def _without_places(text: str) -> str:
     """Return a message without the folders of the server's files."""
-    return " ".join(Path(word).name if word.startswith("/") else word for word in text.split(" "))
+    return re.sub(r"(?<![\w.])/[^\s'\"(),:;]*/", "", text)
 
 
 def _edited(name: str) -> str:
-    """Return what the result of a photo is called; its format is the photo's, if that can be written."""
+    """Return what the result of a photo is called: in its own format, if that holds everything in one file."""
     path = Path(name)
-    return f"{path.stem}-edited{path.suffix.lower() if path.suffix.lower() in WRITABLE else '.png'}"
+    suffix = path.suffix.lower()
+    return f"{path.stem}-edited{suffix if suffix in WRITABLE and suffix not in ('.tif', '.tiff') else '.png'}"
 
 
 def _as_uploaded(payload: Any) -> Any:
     """Return the path of an upload; what is wrong with the file is said by who reads it, not by Gradio."""
     return None if payload is None else payload.path
+
+
+def _as_number(payload: Any) -> float:
+    """Return a slider's value; 0 of one that was cleared."""
+    return float(payload) if isinstance(payload, int | float) else 0.0
 
 
 class Page:
@@ -99,15 +127,15 @@ class Page:
     def build(self) -> gr.Blocks:
         """Return the page, not yet served."""
         page: gr.Blocks
-        with gr.Blocks(title="ganimation", analytics_enabled=False, delete_cache=(300, 3600)) as page:
+        with gr.Blocks(title="ganimation", analytics_enabled=False) as page:
             work = gr.State(None, time_to_live=3600)
             gr.Markdown("# ganimation\nMove a face, muscle by muscle. Drop a photo, then drag.")
             gr.Markdown(CONSENT, elem_id="consent")
             with gr.Tabs():
                 with gr.Tab("Edit", id="edit"):
-                    self._edit(work)
+                    sliders = self._edit(work)
                 with gr.Tab("Animate", id="animate"):
-                    self._animate(work)
+                    self._animate(work, sliders)
                 with gr.Tab("Drive", id="drive"):
                     self._drive(work)
                 with gr.Tab("Measure", id="measure"):
@@ -118,7 +146,7 @@ class Page:
 
     # ---- Edit
 
-    def _edit(self, work: gr.State) -> None:
+    def _edit(self, work: gr.State) -> list[gr.Slider]:
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=300, elem_id="left"):
                 photo = gr.Image(
@@ -157,9 +185,7 @@ class Page:
         everything = [work, note, *sliders, *pictures, saved]
         quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         asked = [work, with_masks, *sliders]
-        photo.upload(self._open, photo, everything, api_visibility="private")
-        photo.change(self._open_example, [photo, work], everything, **quick)
-        photo.clear(self._forget, None, everything, **quick)
+        photo.change(self._open, [photo, work], everything, api_visibility="private")
         photo.select(self._choose, work, everything, **quick)
         gr.on(
             [slider.input for slider in sliders], self._draw, asked, pictures, trigger_mode="always_last",
@@ -168,12 +194,13 @@ class Page:
         gr.on([slider.release for slider in sliders], self._remember, [work, *sliders], work, **quick)
         for button, name in zip(buttons, self.emotions, strict=True):
             preset = self._preset(name)
-            button.click(preset, [work, with_masks, strength], [work, *sliders, *pictures], **quick)
+            button.click(preset, [strength, *asked], [work, *sliders, *pictures], **quick)
         for button, by in ((undo, -1), (redo, 1), (reset, 0)):
-            button.click(self._step(by), [work, with_masks], [work, *sliders, *pictures], **quick)
+            button.click(self._step(by), asked, [work, *sliders, *pictures], **quick)
         with_masks.change(lambda on: gr.Row(visible=on), with_masks, drawn, **quick)
         with_masks.change(self._draw, asked, pictures, **quick)
         save.click(self._save, [work, *sliders], saved, api_visibility="private")
+        return sliders
 
     def _sliders(self) -> list[gr.Slider]:
         """Return a slider for each AU, grouped by region, in the model's order."""
@@ -185,36 +212,34 @@ class Page:
                     for code in own:
                         name = ACTION_UNITS[code].name
                         label = f"{name.capitalize()}, {code}"
-                        found[code] = gr.Slider(
-                            0, 1, 0, step=0.01, label=label, elem_id=code, min_width=180, buttons=[]
-                        )
+                        slider = gr.Slider(0, 1, 0, step=0.01, label=label, elem_id=code, min_width=180, buttons=[])
+                        slider.preprocess = _as_number  # type: ignore[method-assign]
+                        found[code] = slider
         return [found[code] for code in self.codes]
 
     @guarded
-    def _open(self, path: str | None) -> list[Any]:
+    @in_turn
+    def _open(self, path: str | None, old: Work | None) -> list[Any]:
+        """Open what came by upload, example, paste or camera; ``None`` if the photo was taken away."""
+        if old is not None:
+            old.closed = True
         if path is None:
             return self._forget()
-        work = desk.open_work(self.editor, Path(path), self.max_pixels)
-        before = self.store.place("before.jpg")
-        write_image(work.preview.photo, before)
-        work.before = str(before)
+        try:
+            work = desk.open_work(self.editor, Path(path), self.store.place("before.jpg"), self.max_pixels)
+        except GanimationError as error:  # what was there before is gone from the page, and so from its controls
+            gr.Warning(_without_places(str(error)))
+            return self._forget()
         return self._all(work)
-
-    @guarded
-    def _open_example(self, path: str | None, work: Work | None) -> Any:
-        """Open what came without an upload: an example, a paste, the camera."""
-        if path is None or (work is not None and work.name == Path(path).name):
-            return [gr.skip()] * (2 + len(self.codes) + 6)
-        return self._open(path)
 
     def _forget(self) -> list[Any]:
         return [None, "", *[0] * len(self.codes), None, None, None, "", "", gr.File(visible=False)]
 
     @guarded
+    @in_turn
     def _choose(self, work: Work | None, event: gr.SelectData) -> list[Any]:
         work = desk.need(work)
-        scale = work.preview.photo.pixels.shape[1] / work.photo.pixels.shape[1]
-        number = work.face_at(event.index[0] * scale, event.index[1] * scale)
+        number = work.face_at(event.index[0] * work.scale, event.index[1] * work.scale)
         if number is None or number == work.number:
             return [gr.skip()] * (2 + len(self.codes) + 6)
         work.choose(number)
@@ -223,62 +248,76 @@ class Page:
     def _all(self, work: Work) -> list[Any]:
         count = len(work.preview.faces)
         note = f"Face {work.number} of {count}; click another in the photo to work on it." if count > 1 else ""
-        return [work, note, *self._values(work), *self._pictures(work, work.asked, masks=True), gr.File(visible=False)]
+        pictures = self._pictures(work, work.asked, masks=True)
+        return [work, note, *self._values(work), *pictures, gr.File(visible=False)]
 
     def _values(self, work: Work) -> list[float]:
         return [round(work.asked[code], 2) for code in self.codes]
 
     def _pictures(self, work: Work, asked: dict[str, float], *, masks: bool) -> list[Any]:
         edit = desk.draw(work, asked)
+        after = desk.show(work, edit, self.store.place("after.jpg"))
         drawn = desk.masks(edit) if masks else (gr.skip(), gr.skip())
-        return [(work.before, edit.image), *drawn, *desk.recipe(work, asked)]
+        return [(str(work.before), str(after)), *drawn, *desk.recipe(work, asked)]
 
     @guarded
-    def _draw(self, work: Work | None, masks: bool, *values: float | None) -> list[Any]:
+    @in_turn
+    def _draw(self, work: Work | None, masks: bool, *values: float) -> list[Any]:
         work = desk.need(work)
-        if not self.drawing.acquire(timeout=PATIENCE):
-            raise GanimationError("too many people are drawing; try again in a minute")
-        try:
-            return self._pictures(work, desk.by_codes(self.codes, values), masks=masks)
-        finally:
-            self.drawing.release()
+        asked, known = desk.by_codes(self.codes, values), work.asked
+        pictures = self._pictures(work, asked, masks=masks)
+        late = work.closed or (work.asked is not known and not desk.is_same(asked, work.asked))
+        return [gr.skip()] * len(pictures) if late else pictures
 
-    def _remember(self, work: Work | None, *values: float | None) -> Work | None:
-        if work is not None:
-            work.remember(desk.by_codes(self.codes, values))
+    def _remember(self, work: Work | None, *values: float) -> Any:
+        asked = desk.by_codes(self.codes, values)
+        if work is None or work.closed:
+            return gr.skip()
+        if not work.was_undone(asked):  # the slider was let go by clicking on Undo
+            work.remember(asked)
         return work
+
+    def _answer(self, work: Work, *, masks: bool) -> list[Any]:
+        """Return what changed by a click: the session, sliders and pictures; nothing if the photo is gone meanwhile."""
+        answer = [work, *self._values(work), *self._pictures(work, work.asked, masks=masks)]
+        return [gr.skip()] * len(answer) if work.closed else answer
 
     def _preset(self, name: str) -> Callable[..., list[Any]]:
         @guarded
-        def click(work: Work | None, masks: bool, strength: float) -> list[Any]:
+        @in_turn
+        def click(page: Page, strength: float, work: Work | None, masks: bool, *values: float) -> list[Any]:
             work = desk.need(work)
-            work.remember(desk.emotion(self.editor, work, name, strength))
-            return [work, *self._values(work), *self._pictures(work, work.asked, masks=masks)]
+            work.remember(desk.by_codes(page.codes, values))
+            work.remember(desk.emotion(page.editor, work, name, strength))
+            return page._answer(work, masks=masks)
 
-        return click
+        return partial(click, self)
 
     def _step(self, by: int) -> Callable[..., list[Any]]:
         @guarded
-        def click(work: Work | None, masks: bool) -> list[Any]:
+        @in_turn
+        def click(page: Page, work: Work | None, masks: bool, *values: float) -> list[Any]:
             work = desk.need(work)
+            work.remember(desk.by_codes(page.codes, values))  # keys move sliders without ever letting go
             if by:
                 work.step(by)
             else:
                 work.remember(work.shown)
-            return [work, *self._values(work), *self._pictures(work, work.asked, masks=masks)]
+            return page._answer(work, masks=masks)
 
-        return click
+        return partial(click, self)
 
     @guarded
-    def _save(self, work: Work | None, *values: float | None) -> gr.File:
+    @in_turn
+    def _save(self, work: Work | None, *values: float) -> gr.File:
         work = desk.need(work)
         path = self.store.place(_edited(work.name))
-        desk.finish(self.editor, work, desk.by_codes(self.codes, values), path)
+        desk.finish(self.editor, work, desk.by_codes(self.codes, values), path, self.max_pixels)
         return gr.File(str(path), visible=True)
 
     # ---- Animate
 
-    def _animate(self, work: gr.State) -> None:
+    def _animate(self, work: gr.State, sliders: list[gr.Slider]) -> None:
         gr.Markdown("The photo of the first tab, from one expression to another.")
         choices = ["as in the photo", "as the sliders say", *self.emotions]
         with gr.Row():
@@ -289,14 +328,17 @@ class Page:
             kind = gr.Radio(list(films.KINDS), value="MP4", label="Format")
             back = gr.Checkbox(True, label="And back")
         make = gr.Button("Animate", variant="primary", elem_id="make-animation")
-        self._film_outputs(make, "animate", self._make_animation, [work, first, last, easing, seconds, kind, back])
+        self._film_outputs(
+            make, "animate", self._make_animation, [work, first, last, easing, seconds, kind, back, *sliders]
+        )
 
     @guarded
     def _make_animation(
         self, work: Work | None, first: str, last: str, easing: str, seconds: float, kind: str, back: bool,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio asks for it
+        progress: gr.Progress = gr.Progress(), *values: float,  # noqa: B008 - how Gradio asks for it
     ) -> list[Any]:  # fmt: skip
         work = desk.need(work)
+        work.remember(desk.by_codes(self.codes, values))
         ends = [self._expression(work, name) for name in (first, last)]
         path = self.store.place(f"animation.{kind.lower()}")
         films.animate(self.editor, work, ends, path, easing, seconds, back=back, progress=progress)
@@ -364,7 +406,7 @@ class Page:
                     buttons=[],
                     elem_id="lines",
                 )
-        make.click(self._read, file, [bars, lines, table], api_visibility="private", concurrency_id="film")
+        make.click(self._read, file, [bars, lines, table], api_visibility="private", concurrency_limit=1)
 
     @guarded
     def _read(self, path: str | None, progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
@@ -380,14 +422,33 @@ class Page:
         gr.Button(visible=False).click(self._read_file, photo, faces, api_name="read")
 
     @guarded
-    def _edit_file(self, photo: str, expression: dict[str, float | str] | str, face: str = "largest") -> str:
-        asked = json.loads(expression) if isinstance(expression, str) else expression
-        image = read_image(photo, self.max_pixels)
-        path = self.store.place(_edited(Path(photo).name))
-        which: Any = int(face) if face.isdecimal() else face
-        self.editor.edit(image, asked, which).save(path)
+    @in_turn
+    def _edit_file(self, photo: str | None, expression: Any, face: str | None = "largest") -> str:
+        source, asked, which = _given(photo), _as_expression(expression), str(face or "largest")
+        image = read_image(source, self.max_pixels)
+        path = self.store.place(_edited(source.name))
+        number: Any = int(which) if which.isdecimal() and len(which) < 6 else which
+        self.editor.edit(image, asked, number).save(path)
         return str(path)
 
     @guarded
-    def _read_file(self, photo: str) -> list[dict[str, Any]]:
-        return [face.to_json() for face in self.editor.read(read_image(photo, self.max_pixels))]
+    @in_turn
+    def _read_file(self, photo: str | None) -> list[dict[str, Any]]:
+        return [face.to_json() for face in self.editor.read(read_image(_given(photo), self.max_pixels))]
+
+
+def _given(photo: str | None) -> Path:
+    if photo is None:
+        raise MediaError("no photo; give a file as the first value")
+    return Path(photo)
+
+
+def _as_expression(value: Any) -> dict[str, float | str]:
+    """Return an expression as a program gave it: an object, or its text."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError as error:
+        raise ActionUnitError(f'the expression is not JSON ({error}); write {{"AU12": 0.8}}') from None
+    if not isinstance(found, dict):
+        raise ActionUnitError(f'the expression is {type(found).__name__}; write an object like {{"AU12": 0.8}}')
+    return found

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from ganimation.editing.editor import Editor
@@ -11,6 +12,16 @@ from ganimation.errors import GanimationError, require
 
 #: Of an upload; photos may also have no more pixels than these.
 MAX_UPLOAD, MAX_PIXELS = "50mb", 50_000_000
+
+#: Visitors whose work is remembered at once; those who were away longest are forgotten first.
+SESSIONS = 200
+
+#: What is answered below :data:`API`, by the first part of the path.
+API = "/gradio_api/"
+CALLS = frozenset((
+    "api", "app_id", "call", "cancel", "heartbeat", "info", "login_check", "queue", "reset", "run", "startup-events",
+    "theme.css", "token", "upload", "upload_progress", "user",
+))  # fmt: skip
 
 #: What the page may load, enforced by the browser: itself, and nothing from elsewhere.
 POLICY = (
@@ -40,10 +51,9 @@ def serve(editor: Editor, host: str = "127.0.0.1", port: int = 7860, auth: list[
         GanimationError: the port is taken.
         MissingExtraError: the extra ``web`` is not installed.
     """
-    uvicorn = require("uvicorn", "web")
-    require("gradio", "web")
     from ganimation.web.store import Store
 
+    uvicorn = require("uvicorn", "web")
     sock, store = _listen(host, port), Store()
     try:
         app = application(editor, store, auth)
@@ -78,7 +88,10 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class StayAtHome:
-    """ASGI middleware that tells browsers to load nothing from elsewhere, with every answer."""
+    """ASGI middleware: browsers are told to load nothing from elsewhere, and only what the page needs is answered.
+
+    Gradio also offers to fetch pages for a client, to show another visitor's session, and to keep records of runs.
+    """
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -91,7 +104,38 @@ class StayAtHome:
                 message = message | {"headers": [*message["headers"], *HEADERS]}
             await send(message)
 
-        await self._app(scope, receive, say)
+        if scope["type"] != "lifespan" and not is_ours(scope["path"]):
+            await say({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await self._app(scope, receive, say)
+
+
+def is_ours(path: str) -> bool:
+    """Return whether a request's path, decoded, is one that the page makes."""
+    if not path.startswith(API):
+        return "deep_link" not in path and not path.startswith(("/monitoring", "/custom_component"))
+    call = path.removeprefix(API)
+    if call.startswith("file="):
+        return not call[len("file=") :].lstrip("/").lower().startswith(("http:", "https:"))
+    return call.split("/")[0] in CALLS
+
+
+def _only_from(folder: Path, block: Any) -> None:
+    """Let a component take files of a folder, where uploads lie, and neither other files nor what an address names.
+
+    Gradio looks where files come from only in pages that it serves itself, and it would fetch what an address names.
+    """
+    gradio = require("gradio", "web")
+    take = block.async_move_resource_to_block_cache
+
+    async def take_own(path: str | None) -> str | None:
+        if path is not None and not Path(path).resolve().is_relative_to(folder):
+            raise gradio.Error("only what was uploaded is taken", print_exception=False)
+        taken: str | None = await take(path)
+        return taken
+
+    block.async_move_resource_to_block_cache = take_own
 
 
 def application(editor: Editor, store: Any, auth: list[tuple[str, str]] | None = None) -> Any:
@@ -102,19 +146,20 @@ def application(editor: Editor, store: Any, auth: list[tuple[str, str]] | None =
         store: where files of visitors lie.
         auth: see :func:`serve`.
     """
-    os.environ["GRADIO_TEMP_DIR"] = str(store.folder / "uploads")
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    import gradio as gr
+    os.environ |= {"GRADIO_TEMP_DIR": str(store.folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    gr = require("gradio", "web")
     from fastapi import FastAPI
 
     from ganimation.web.page import CSS, THEME, Page
 
     page = Page(editor, store, MAX_PIXELS).build()
+    page.state_session_capacity = SESSIONS
+    for block in page.blocks.values():
+        _only_from(store.folder.resolve(), block)
+    store.pin()
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-
     app.add_middleware(StayAtHome)
     return gr.mount_gradio_app(
         app, page, path="", auth=auth or None, max_file_size=MAX_UPLOAD, ssr_mode=False, theme=THEME, css=CSS,
-        footer_links=["api", "settings"], show_error=False, enable_monitoring=False,
+        footer_links=["api", "settings"], show_error=False, enable_monitoring=False, run_history=False,
     )  # fmt: skip
