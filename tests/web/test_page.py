@@ -179,11 +179,29 @@ def test_a_click_chooses_the_face(visit: Callable[..., Any], sheet: Path, tmp_pa
 def test_sliders_move_by_keyboard(visit: Callable[..., Any], portrait: Path) -> None:
     page = visit()
     upload(page, portrait)
-    before = results(page)
+    before, own = results(page), value(page, "AU12")
     page.locator("#AU12 input[type=range]").focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     page.wait_for_function(f"!{before!r}.includes([...document.querySelectorAll('#result img')].at(-1).src)")
+    page.locator("#undo").click()  # keys never let go of a slider, and are remembered all the same
+    wait_for(page, "AU12", own)
+    page.locator("#redo").click()
+    wait_for(page, "AU12", own + 0.05)
+
+
+def test_an_example_opens_and_a_bad_photo_takes_its_place(visit: Callable[..., Any], tmp_path: Path) -> None:
+    page = visit()
+    page.locator("button.gallery-item").first.click()
+    page.wait_for_selector("#result img")
+    (tmp_path / "photo.jpg").write_text("not a picture")
+    page.get_by_role("button", name="Remove Image").click()
+    page.wait_for_selector("#result img", state="detached")
+    page.set_input_files("#photo input[type=file]", str(tmp_path / "photo.jpg"))
+    page.wait_for_selector(".toast-body")
+    assert page.locator(".toast-body").count() == 1
+    page.locator("#save").click()
+    page.wait_for_function("document.body.innerText.includes('no photo yet')")
 
 
 @pytest.mark.parametrize("kind", ["text", "wall", "huge"])

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ganimation.editing.editor import Editor, Session
 from ganimation.editing.result import SAME, Edit
 from ganimation.errors import FaceError
 from ganimation.faces.reader import Face
 from ganimation.media.images import Photo, read_image, to_srgb, write_image
+from ganimation.media.provenance import packet
 from ganimation.media.video import shrink
 
 Pixels = NDArray[np.uint8]
@@ -134,7 +136,8 @@ def show(work: Work, edit: Edit, path: Path) -> Path:
     """Write a drawing to ``path``; of those before it the last few stay, as a browser may still be loading them."""
     for used in (work.source, work.before):
         used.touch()  # what is in use is not swept away
-    write_image(edit.photo, path, edit.provenance, credentials=False)
+    said = packet(edit.provenance) if edit.provenance else b""
+    Image.fromarray(edit.image).save(path, "JPEG", quality=88, xmp=said)
     work.drawn.append(path)
     while len(work.drawn) > RECENT:
         work.drawn.popleft().unlink(missing_ok=True)
@@ -201,9 +204,10 @@ def emotion(editor: Editor, work: Work, name: str, strength: float) -> dict[str,
     return asked
 
 
-def by_codes(codes: Sequence[str], values: Sequence[float | None]) -> dict[str, float]:
+def by_codes(codes: Sequence[str], values: Sequence[object]) -> dict[str, float]:
     """Return sliders' values by AU, within [0, 1]; one that was cleared is 0."""
-    return {code: min(1.0, max(0.0, value or 0.0)) for code, value in zip(codes, values, strict=True)}
+    numbers = [value if isinstance(value, int | float) else 0.0 for value in values]
+    return {code: min(1.0, max(0.0, number)) for code, number in zip(codes, numbers, strict=True)}
 
 
 def need(work: Work | None) -> Work:

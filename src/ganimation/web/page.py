@@ -92,16 +92,6 @@ def _edited(name: str) -> str:
     return f"{path.stem}-edited{suffix if suffix in WRITABLE and suffix not in ('.tif', '.tiff') else '.png'}"
 
 
-def _as_uploaded(payload: Any) -> Any:
-    """Return the path of an upload; what is wrong with the file is said by who reads it, not by Gradio."""
-    return None if payload is None else payload.path
-
-
-def _as_number(payload: Any) -> float:
-    """Return a slider's value; 0 of one that was cleared."""
-    return float(payload) if isinstance(payload, int | float) else 0.0
-
-
 class Page:
     """The page of one editor.
 
@@ -153,7 +143,6 @@ class Page:
                     type="filepath", label="Photo", sources=["upload", "webcam", "clipboard"], height=150,
                     elem_id="photo", placeholder="Drop a photo here, or click to choose one", buttons=[],
                 )  # fmt: skip
-                photo.preprocess = _as_uploaded  # type: ignore[method-assign]
                 note = gr.Markdown("", elem_id="note")
                 result = gr.ImageSlider(
                     label="Before | after: drag the line", interactive=False, format="jpeg", elem_id="result",
@@ -183,9 +172,11 @@ class Page:
                     as_line = gr.Code(language="shell", label="The same as a command", interactive=False, lines=1)
         pictures = [result, color, change, as_json, as_line]
         everything = [work, note, *sliders, *pictures, saved]
-        quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        # what is wrong with an upload or a cleared slider is said by us, not by Gradio: nothing is preprocessed
+        own: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
+        quick = own | {"show_progress": "hidden"}
         asked = [work, with_masks, *sliders]
-        photo.change(self._open, [photo, work], everything, api_visibility="private")
+        photo.change(self._open, [photo, work], everything, **own)
         photo.select(self._choose, work, everything, **quick)
         gr.on(
             [slider.input for slider in sliders], self._draw, asked, pictures, trigger_mode="always_last",
@@ -199,7 +190,7 @@ class Page:
             button.click(self._step(by), asked, [work, *sliders, *pictures], **quick)
         with_masks.change(lambda on: gr.Row(visible=on), with_masks, drawn, **quick)
         with_masks.change(self._draw, asked, pictures, **quick)
-        save.click(self._save, [work, *sliders], saved, api_visibility="private")
+        save.click(self._save, [work, *sliders], saved, **own)
         return sliders
 
     def _sliders(self) -> list[gr.Slider]:
@@ -212,21 +203,21 @@ class Page:
                     for code in own:
                         name = ACTION_UNITS[code].name
                         label = f"{name.capitalize()}, {code}"
-                        slider = gr.Slider(0, 1, 0, step=0.01, label=label, elem_id=code, min_width=180, buttons=[])
-                        slider.preprocess = _as_number  # type: ignore[method-assign]
-                        found[code] = slider
+                        found[code] = gr.Slider(
+                            0, 1, 0, step=0.01, label=label, elem_id=code, min_width=180, buttons=[]
+                        )
         return [found[code] for code in self.codes]
 
     @guarded
     @in_turn
-    def _open(self, path: str | None, old: Work | None) -> list[Any]:
+    def _open(self, upload: dict[str, Any] | None, old: Work | None) -> list[Any]:
         """Open what came by upload, example, paste or camera; ``None`` if the photo was taken away."""
         if old is not None:
             old.closed = True
-        if path is None:
+        if upload is None:
             return self._forget()
         try:
-            work = desk.open_work(self.editor, Path(path), self.store.place("before.jpg"), self.max_pixels)
+            work = desk.open_work(self.editor, Path(upload["path"]), self.store.place("before.jpg"), self.max_pixels)
         except GanimationError as error:  # what was there before is gone from the page, and so from its controls
             gr.Warning(_without_places(str(error)))
             return self._forget()

@@ -121,21 +121,24 @@ def is_ours(path: str) -> bool:
     return call.split("/")[0] in CALLS
 
 
-def _only_from(folder: Path, block: Any) -> None:
-    """Let a component take files of a folder, where uploads lie, and neither other files nor what an address names.
+def _take_only_uploads() -> None:
+    """Let components take files of the folder where uploads lie, and neither other files nor what an address names.
 
     Gradio looks where files come from only in pages that it serves itself, and it would fetch what an address names.
     """
     gradio = require("gradio", "web")
+    block = gradio.blocks.Block
     take = block.async_move_resource_to_block_cache
+    if take.__module__ == __name__:
+        return
 
-    async def take_own(path: str | None) -> str | None:
-        if path is not None and not Path(path).resolve().is_relative_to(folder):
+    async def take_upload(self: Any, path: str | Path | None) -> str | None:
+        if path is not None and not Path(path).resolve().is_relative_to(Path(self.GRADIO_CACHE).resolve()):
             raise gradio.Error("only what was uploaded is taken", print_exception=False)
-        taken: str | None = await take(path)
+        taken: str | None = await take(self, path)
         return taken
 
-    block.async_move_resource_to_block_cache = take_own
+    block.async_move_resource_to_block_cache = take_upload
 
 
 def application(editor: Editor, store: Any, auth: list[tuple[str, str]] | None = None) -> Any:
@@ -154,8 +157,7 @@ def application(editor: Editor, store: Any, auth: list[tuple[str, str]] | None =
 
     page = Page(editor, store, MAX_PIXELS).build()
     page.state_session_capacity = SESSIONS
-    for block in page.blocks.values():
-        _only_from(store.folder.resolve(), block)
+    _take_only_uploads()
     store.pin()
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(StayAtHome)
