@@ -171,8 +171,8 @@ def _highest_near(maps: Tensor) -> Tensor:
 #: So much darker than anything near, of [-1, 1], is a fold of the skin.
 FOLD = 0.1
 #: Where there are eyes and brows, and an open mouth, in the default template: left, top, right and bottom as shares of
-#: the side. Dark things appear there.
-HOLES = ((0.12, 0.2, 0.88, 0.46), (0.3, 0.6, 0.7, 1.0))
+#: the side. Dark things appear there; brows that rise out of it stay near to where they were.
+HOLES = ((0.12, 0.27, 0.88, 0.46), (0.3, 0.6, 0.7, 1.0))
 
 
 def shade(image: Tensor, source: Tensor) -> Tensor:
