@@ -19,6 +19,7 @@ from ganimation.web.store import Store
 from tests.web.conftest import served
 
 page = pytest.importorskip("ganimation.web.page", reason="the extra web is not installed")
+guards = pytest.importorskip("ganimation.web.guards", reason="the extra web is not installed")
 
 
 def test_programs_edit_and_read(page_url: str, portrait: Path, tmp_path: Path) -> None:
@@ -125,17 +126,17 @@ def test_strangers_are_kept_out(portrait: Path) -> None:
 
 def test_drawings_are_few_at_once(monkeypatch: pytest.MonkeyPatch, portrait: Path, tmp_path: Path) -> None:
     gradio = pytest.importorskip("gradio")
-    monkeypatch.setattr(page, "PATIENCE", 0.01)
+    monkeypatch.setattr(guards, "PATIENCE", 0.01)
     editor, store = Editor(threads=1), Store()
     try:
         shown = page.Page(editor, store, 10**7)
         work, values = desk.open_work(editor, portrait, tmp_path / "before.jpg", 10**7), [0.5] * len(editor.config.aus)
-        for _ in range(page.DRAWINGS):
+        for _ in range(guards.DRAWINGS):
             shown.drawing.acquire()
         with pytest.raises(gradio.Error, match="too many people"):
             shown._draw(work, False, *values)
         shown.drawing.release()
-        for _ in range(2 * page.DRAWINGS):  # what was taken is given back
+        for _ in range(2 * guards.DRAWINGS):  # what was taken is given back
             assert len(shown._draw(work, False, *values)) == 5
         with pytest.raises(gradio.Error, match="no photo yet"):
             shown._draw(None, False, *values)

@@ -1,10 +1,7 @@
 """The page: its tabs, and what their controls call. Everything a visitor has lies in their own session."""
 
-import json
-import re
-import sys
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
@@ -13,10 +10,11 @@ import gradio as gr
 
 from ganimation.action_units import ACTION_UNITS, EMOTIONS, REGIONS
 from ganimation.editing.editor import Editor
-from ganimation.errors import ActionUnitError, GanimationError, MediaError
-from ganimation.media.images import WRITABLE, read_image
+from ganimation.errors import ActionUnitError, GanimationError
 from ganimation.web import desk, films
 from ganimation.web.desk import Work
+from ganimation.web.guards import DRAWINGS, guarded, in_turn, without_places
+from ganimation.web.programs import Programs, edited
 from ganimation.web.store import Store
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -30,10 +28,6 @@ THEME = gr.themes.Soft(
     font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="teal", spacing_size="sm"
 )
 
-#: Drawings computed at once, and seconds that one waits for its turn. Drags pass Gradio's queue by, which would add a
-#: third to their time; a browser asks for one drawing at a time.
-DRAWINGS, PATIENCE = 2, 30.0
-
 #: The picture stays in sight while sliders move, also at phone width, where they are below it.
 CSS = """
 span[data-testid="block-info"] { background: none !important; padding: 0 !important; color: inherit !important; }
@@ -45,51 +39,6 @@ span[data-testid="block-info"] { background: none !important; padding: 0 !import
   #result img { max-height: 42vh; }
 }
 """
-
-
-def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Show what a function of ours complains about as one sentence on the page."""
-
-    @wraps(function)
-    def call(*arguments: Any, **options: Any) -> Any:
-        try:
-            return function(*arguments, **options)
-        except GanimationError as error:
-            raise gr.Error(_without_places(str(error)), print_exception=False) from None
-        except gr.Error:
-            raise
-        except Exception as error:  # a mistake of ours; its text may hold what is the visitor's
-            print(f"ganimation: {type(error).__name__} in {function.__name__}", file=sys.stderr)
-            raise gr.Error("something went wrong here; try again", print_exception=False) from None
-
-    return call
-
-
-def in_turn(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let few of a page's computations run at once; the others wait for a while."""
-
-    @wraps(function)
-    def call(page: "Page", *arguments: Any, **options: Any) -> Any:
-        if not page.drawing.acquire(timeout=PATIENCE):
-            raise GanimationError("too many people are drawing; try again in a minute")
-        try:
-            return function(page, *arguments, **options)
-        finally:
-            page.drawing.release()
-
-    return call
-
-
-def _without_places(text: str) -> str:
-    """Return a message without the folders of the server's files."""
-    return re.sub(r"(?<![\w.])/[^\s'\"(),:;]*/", "", text)
-
-
-def _edited(name: str) -> str:
-    """Return what the result of a photo is called: in its own format, if that holds everything in one file."""
-    path = Path(name)
-    suffix = path.suffix.lower()
-    return f"{path.stem}-edited{suffix if suffix in WRITABLE and suffix not in ('.tif', '.tiff') else '.png'}"
 
 
 class Page:
@@ -130,7 +79,7 @@ class Page:
                     self._drive(work)
                 with gr.Tab("Measure", id="measure"):
                     self._measure()
-            self._api()
+            Programs(self.editor, self.store, self.max_pixels, self.drawing).build()
         page.queue(max_size=64, default_concurrency_limit=2)
         return page
 
@@ -219,7 +168,7 @@ class Page:
         try:
             work = desk.open_work(self.editor, Path(upload["path"]), self.store.place("before.jpg"), self.max_pixels)
         except GanimationError as error:  # what was there before is gone from the page, and so from its controls
-            gr.Warning(_without_places(str(error)))
+            gr.Warning(without_places(str(error)))
             return self._forget()
         return self._all(work)
 
@@ -302,7 +251,7 @@ class Page:
     @in_turn
     def _save(self, work: Work | None, *values: float) -> gr.File:
         work = desk.need(work)
-        path = self.store.place(_edited(work.name))
+        path = self.store.place(edited(work.name))
         desk.finish(self.editor, work, desk.by_codes(self.codes, values), path, self.max_pixels)
         return gr.File(str(path), visible=True)
 
@@ -402,44 +351,3 @@ class Page:
     @guarded
     def _read(self, path: str | None, progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
         return films.measure(self.editor, path, self.store, self.max_pixels, progress)
-
-    # ---- HTTP
-
-    def _api(self) -> None:
-        """Offer the same to programs: ``edit`` and ``read``, see docs/web.md."""
-        photo, expression, face = gr.File(visible=False), gr.JSON(visible=False), gr.Textbox("largest", visible=False)
-        result, faces = gr.File(visible=False), gr.JSON(visible=False)
-        gr.Button(visible=False).click(self._edit_file, [photo, expression, face], result, api_name="edit")
-        gr.Button(visible=False).click(self._read_file, photo, faces, api_name="read")
-
-    @guarded
-    @in_turn
-    def _edit_file(self, photo: str | None, expression: Any, face: str | None = "largest") -> str:
-        source, asked, which = _given(photo), _as_expression(expression), str(face or "largest")
-        image = read_image(source, self.max_pixels)
-        path = self.store.place(_edited(source.name))
-        number: Any = int(which) if which.isdecimal() and len(which) < 6 else which
-        self.editor.edit(image, asked, number).save(path)
-        return str(path)
-
-    @guarded
-    @in_turn
-    def _read_file(self, photo: str | None) -> list[dict[str, Any]]:
-        return [face.to_json() for face in self.editor.read(read_image(_given(photo), self.max_pixels))]
-
-
-def _given(photo: str | None) -> Path:
-    if photo is None:
-        raise MediaError("no photo; give a file as the first value")
-    return Path(photo)
-
-
-def _as_expression(value: Any) -> dict[str, float | str]:
-    """Return an expression as a program gave it: an object, or its text."""
-    try:
-        found = json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError as error:
-        raise ActionUnitError(f'the expression is not JSON ({error}); write {{"AU12": 0.8}}') from None
-    if not isinstance(found, dict):
-        raise ActionUnitError(f'the expression is {type(found).__name__}; write an object like {{"AU12": 0.8}}')
-    return found

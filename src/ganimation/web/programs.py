@@ -1,0 +1,71 @@
+"""The same for programs, over HTTP: ``edit`` and ``read``, see docs/web.md."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Any
+
+import gradio as gr
+
+from ganimation.editing.editor import Editor
+from ganimation.errors import ActionUnitError, MediaError
+from ganimation.media.images import WRITABLE, read_image
+from ganimation.web.guards import guarded, in_turn
+from ganimation.web.store import Store
+
+
+def edited(name: str) -> str:
+    """Return what the result of a photo is called: in its own format, if that holds everything in one file."""
+    path = Path(name)
+    suffix = path.suffix.lower()
+    return f"{path.stem}-edited{suffix if suffix in WRITABLE and suffix not in ('.tif', '.tiff') else '.png'}"
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Functions for programs, of the same editor and with the same turns as the page's."""
+
+    editor: Editor
+    store: Store
+    max_pixels: int
+    drawing: BoundedSemaphore
+
+    def build(self) -> None:
+        """Add them to the page that is being built."""
+        photo, expression, face = gr.File(visible=False), gr.JSON(visible=False), gr.Textbox("largest", visible=False)
+        result, faces = gr.File(visible=False), gr.JSON(visible=False)
+        gr.Button(visible=False).click(self._edit_file, [photo, expression, face], result, api_name="edit")
+        gr.Button(visible=False).click(self._read_file, photo, faces, api_name="read")
+
+    @guarded
+    @in_turn
+    def _edit_file(self, photo: str | None, expression: Any, face: str | None = "largest") -> str:
+        source, asked, which = _given(photo), _as_expression(expression), str(face or "largest")
+        image = read_image(source, self.max_pixels)
+        path = self.store.place(edited(source.name))
+        number: Any = int(which) if which.isdecimal() and len(which) < 6 else which
+        self.editor.edit(image, asked, number).save(path)
+        return str(path)
+
+    @guarded
+    @in_turn
+    def _read_file(self, photo: str | None) -> list[dict[str, Any]]:
+        return [face.to_json() for face in self.editor.read(read_image(_given(photo), self.max_pixels))]
+
+
+def _given(photo: str | None) -> Path:
+    if photo is None:
+        raise MediaError("no photo; give a file as the first value")
+    return Path(photo)
+
+
+def _as_expression(value: Any) -> dict[str, float | str]:
+    """Return an expression as a program gave it: an object, or its text."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError as error:
+        raise ActionUnitError(f'the expression is not JSON ({error}); write {{"AU12": 0.8}}') from None
+    if not isinstance(found, dict):
+        raise ActionUnitError(f'the expression is {type(found).__name__}; write an object like {{"AU12": 0.8}}')
+    return found
