@@ -64,7 +64,7 @@ def plain(size: int, width: int, batch: Batch) -> Step:
         return values
 
     def critic_update() -> None:
-        fake = blend(batch.source, *generator(batch.source, batch.target_aus))
+        fake = blend(batch.source, *generator(batch.source, batch.target_aus)[:2])
         real, aus = critic(batch.source)
         terms = {
             "critic/wasserstein": losses.wasserstein(real, critic(fake.detach())[0]),
@@ -75,9 +75,9 @@ def plain(size: int, width: int, batch: Batch) -> Step:
         descend(optimizers[1], weights.gradient_penalty * penalty)
 
     def generator_update() -> None:
-        color, attention = generator(batch.source, batch.target_aus)
+        color, attention, _ = generator(batch.source, batch.target_aus)
         fake = blend(batch.source, color, attention)
-        color_back, attention_back = generator(fake, batch.source_aus)
+        color_back, attention_back, _ = generator(fake, batch.source_aus)
         values, aus = critic(fake)
         terms = {
             "generator/adversarial": losses.adversarial(values),

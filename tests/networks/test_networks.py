@@ -31,9 +31,10 @@ def test_generator_shapes_ranges_and_gradients(
     number, height, width = shape
     generator = Generator(5, width=4, blocks=2, upsample=upsample, color_head=head, injection=injection)
     source = torch.rand(number, 3, height, width) * 2 - 1
-    color, attention = generator(source, torch.rand(number, 5))
+    color, attention, motion = generator(source, torch.rand(number, 5))
     assert color.shape == (number, 3, height, width)
     assert attention.shape == (number, 1, height, width)
+    assert (motion is None) == (head == "paint")
     assert color.abs().max() <= 1
     assert attention.min() >= 0
     assert attention.max() <= 1

@@ -114,6 +114,8 @@ def test_what_is_not_possible_is_said(text: str, message: str) -> None:
         override(SMALL, text).check()
     with pytest.raises(TrainingError, match="cannot be steered by a factor"):
         override(override(SMALL, "attention_low=0.2"), "weights.attention=0").check()
+    with pytest.raises(TrainingError, match=r"pairs.weights.paint=5: without color_head=warp nothing is moved"):
+        override(override(SMALL, "color_head=paint"), "weights.paint=5").check()
 
 
 def test_difference_names_the_field() -> None:

@@ -21,7 +21,7 @@ def test_onnx_is_the_network(head: ColorHead, tmp_path: Path) -> None:
     for number, height, width in ((1, 64, 64), (3, 96, 128)):
         source, told = torch.rand(number, 3, height, width) * 2 - 1, torch.rand(number, 5)
         with torch.inference_mode():
-            expected = [part for part in generator.draw(source, told) if part is not None]
+            expected = [part for part in generator(source, told) if part is not None]
         found = session.run(None, {"source": source.numpy(), "condition": told.numpy()})
         assert len(found) == (3 if head == "warp" else 2)
         for values, tensor in zip(found, expected, strict=True):

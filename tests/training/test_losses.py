@@ -159,14 +159,15 @@ def test_change_counts_where_nothing_was_asked() -> None:
             assert alone == pytest.approx(share if row in rows else 0)
 
 
-def test_dark_patches_on_skin_count_and_folds_open_mouths_and_moved_shadows_do_not() -> None:
-    source = torch.full((1, 3, 64, 64), 0.4)
-    source[:, :, 40:42, 8:10] = -0.5  # a mole
-    fold, mouth, moved, patch = (source.clone() for _ in range(4))
-    fold[:, :, 40, 50:56] -= 0.09
-    mouth[:, :, 46:54, 24:40] = -0.9
-    moved[:, :, 42:44, 10:12] = -0.5
-    patch[:, :, 36:44, 50:58] -= 0.3
-    for picture in (source, fold, mouth, moved, source + 0.5):
-        assert losses.shade(picture, source).item() == 0
-    assert losses.shade(patch, source).item() == pytest.approx(0.2 * 64 / 64**2, rel=1e-4)
+def test_paint_on_skin_counts_and_moved_pixels_eyes_and_mouth_do_not() -> None:
+    torch.manual_seed(0)
+    moved = torch.rand(2, 3, 100, 100)
+    attention = torch.full((2, 1, 100, 100), 0.25)
+    line, teeth, lids = (moved.clone() for _ in range(3))
+    line[:, :, 15:25, 40:50] -= 0.4
+    teeth[:, :, 62:75, 32:68] = 1
+    lids[:, :, 31:40, 20:42] = -1
+    for picture in (moved, teeth, lids):
+        assert losses.paint(picture, moved, attention).item() == 0
+    assert losses.paint(line, moved, attention).item() == pytest.approx(0.75 * 0.4 * 0.01, rel=1e-4)
+    assert losses.paint(line, moved, torch.ones_like(attention)).item() == 0

@@ -172,7 +172,7 @@ def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> B
         image = torch.from_numpy(np.ascontiguousarray(source)).to(memory_format=torch.channels_last)
         mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
         with torch.inference_mode(), mixed:
-            color, attention, motion = generator.draw(image, torch.from_numpy(np.ascontiguousarray(condition)))
+            color, attention, motion = generator(image, torch.from_numpy(np.ascontiguousarray(condition)))
         moved = None if motion is None else motion.float().contiguous().numpy()
         return Drawn(color.float().contiguous().numpy(), attention.float().contiguous().numpy(), moved)
 

@@ -144,8 +144,8 @@ class Generator(nn.Module):
         else:
             self.flow = self.brush = None
 
-    def forward(self, source: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Return C and A.
+    def forward(self, source: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return C, A and how C was made.
 
         Args:
             source: (N, 3, H, W) RGB in [-1, 1].
@@ -153,17 +153,9 @@ class Generator(nn.Module):
                 trained.
 
         Returns:
-            color (N, 3, H, W) in [-1, 1] and attention (N, 1, H, W) in [0, 1]; A = 1 keeps the source.
-        """
-        color, attention, _ = self.draw(source, condition)
-        return color, attention
-
-    def draw(self, source: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return C, A and how C was made, see :meth:`forward`.
-
-        Returns:
-            with the head ``warp`` the third is (N, 3, H, W): where each pixel comes from, x and y as shares of half the
-            width and height, and the share of C that is moved source rather than paint; else ``None``.
+            color (N, 3, H, W) in [-1, 1] and attention (N, 1, H, W) in [0, 1]; A = 1 keeps the source. With the head
+            ``warp`` the third is (N, 3, H, W): where each pixel comes from, x and y as shares of half the width and
+            height, and the share of C that is moved source rather than paint; else ``None``.
         """
         deepest = self._first(source, condition)
         for layer in self.body[1 : self._deepest].children():

@@ -70,8 +70,8 @@ class Phase:
     decay_to: float = 0.0
     weights: Weights = field(default_factory=Weights)
 
-    def check(self, *, steered: bool) -> None:
-        """Look at every number; with ``steered``, the attention weight must not be 0.
+    def check(self, *, steered: bool, moves: bool) -> None:
+        """Look at every number; if ``steered``, the attention weight is not 0; paint counts only if the head ``moves``.
 
         Raises:
             TrainingError: one is not possible.
@@ -86,6 +86,11 @@ class Phase:
         if steered and self.train_generator and not self.weights.attention:
             raise TrainingError(
                 f"{self.name}.weights.attention=0 cannot be steered by a factor; give it a value above 0"
+            )
+        if self.weights.paint and not moves:
+            raise TrainingError(
+                f"{self.name}.weights.paint={self.weights.paint:g}: without color_head=warp nothing is moved and all is"
+                " paint; set color_head=warp or weights.paint=0"
             )
 
     def rate_factor(self, step: int) -> float:
@@ -255,7 +260,7 @@ class TrainingConfig:
                 f"attention_low={self.attention_low:g} is not below attention_high={self.attention_high:g}"
             )
         for phase in self.phases:
-            phase.check(steered=self.steers_attention)
+            phase.check(steered=self.steers_attention, moves=self.color_head == "warp")
 
 
 def _check_range(name: str, value: float, low: float, high: float = math.inf) -> None:

@@ -133,7 +133,7 @@ class _Drawing(nn.Module):
         self.generator = generator
 
     def forward(self, source: Tensor, condition: Tensor) -> tuple[Tensor, ...]:
-        return tuple(drawn for drawn in self.generator.draw(source, condition) if drawn is not None)
+        return tuple(drawn for drawn in self.generator(source, condition) if drawn is not None)
 
 
 def write_onnx(generator: Generator, size: int, path: Path) -> None:

@@ -168,29 +168,28 @@ def _highest_near(maps: Tensor) -> Tensor:
     return maps
 
 
-#: So much darker than anything near, of [-1, 1], is a fold of the skin.
-FOLD = 0.1
-#: Where there are eyes and brows, and an open mouth, in the default template: left, top, right and bottom as shares of
-#: the side. Dark things appear there; brows that rise out of it stay near to where they were.
-HOLES = ((0.12, 0.27, 0.88, 0.46), (0.3, 0.6, 0.7, 1.0))
+#: Where there are eyes, and an open mouth, in the default template: left, top, right and bottom as shares of the side.
+#: Closed lids and teeth are nowhere in a photo to be moved.
+UNSEEN = ((0.18, 0.29, 0.44, 0.42), (0.56, 0.29, 0.82, 0.42), (0.3, 0.6, 0.7, 1.0))
 
 
-def shade(image: Tensor, source: Tensor) -> Tensor:
-    """Return how far skin becomes darker than the photo anywhere near it, as a mean over pixels.
+def paint(color: Tensor, moved: Tensor, attention: Tensor) -> Tensor:
+    """Return how much of the result is painted and not moved from elsewhere in the photo, as a mean over pixels.
 
-    Cheeks that rise throw a fold's shadow and not a patch like a beard's; eyes, brows and mouth are left out.
+    Muscles move skin. Where a flow can do what is asked, nothing needs drawing, and what a critic likes to see drawn
+    (dark lines for furrows) has to be worth it. Eyes and mouth are left out.
 
     Args:
-        image: (N, 3, H, W) in [-1, 1].
-        source: (N, 3, H, W), the photo, aligned to the crop template.
+        color: C (N, 3, H, W) in [-1, 1].
+        moved: the photo moved by the flow (N, 3, H, W), aligned to the crop template.
+        attention: A (N, 1, H, W) in [0, 1].
     """
-    dark, own = (-x.mean(dim=1, keepdim=True) for x in (image, source.detach()))
-    excess = (dark - _highest_near(own) - FOLD).clamp_min(0)
-    height, width = excess.shape[2:]
-    skin = torch.ones(height, width, device=excess.device, dtype=excess.dtype)
-    for left, top, right, bottom in HOLES:
+    painted = (1 - attention) * (color - moved).abs()
+    height, width = painted.shape[2:]
+    skin = torch.ones(height, width, device=painted.device, dtype=painted.dtype)
+    for left, top, right, bottom in UNSEEN:
         skin[round(top * height) : round(bottom * height), round(left * width) : round(right * width)] = 0
-    return (excess * skin).mean()
+    return (painted * skin).mean()
 
 
 def place(image: Tensor, source: Tensor, still: Tensor) -> Tensor:
@@ -235,7 +234,7 @@ class Weights:
         color: of the same distance of C alone, as if A were 0, so that C is a face and not paint that only looks right
             under a thin mask; not in the paper.
         tint: of hues that the photo has nowhere near (:func:`tint`); not in the paper.
-        shade: of dark patches on skin (:func:`shade`); not in the paper.
+        paint: of what is painted where skin could be moved (:func:`paint`), for ``color_head=warp``; not in the paper.
         place: of change in the half of the face where nothing was asked (:func:`place`); not in the paper.
         expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
@@ -251,7 +250,7 @@ class Weights:
     pair: float = 0.0
     color: float = 0.0
     tint: float = 0.0
-    shade: float = 0.0
+    paint: float = 0.0
     place: float = 0.0
     expression_form: ExpressionForm = "mean"
     attention_form: AttentionForm = "square"
@@ -286,7 +285,7 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/pair": weights.pair,
         "generator/color": weights.color,
         "generator/tint": weights.tint,
-        "generator/shade": weights.shade,
+        "generator/paint": weights.paint,
         "generator/place": weights.place,
     }
     return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()

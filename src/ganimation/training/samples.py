@@ -43,7 +43,7 @@ def sheet(generator: Generator, dataset: FaceDataset, config: TrainingConfig) ->
             if code in dataset.info.aus:
                 asked[:, dataset.info.aus.index(code)] = value
         told = asked - shown if config.condition == "relative" else asked
-        color, attention = generator(source, torch.from_numpy(told).to(device))
+        color, attention, _ = generator(source, torch.from_numpy(told).to(device))
         columns.append(_bytes(blend(source, color, attention)))
         masks.append(_bytes(attention.expand(-1, 3, -1, -1) * 2 - 1))
     strips = []

@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ganimation.networks.generator import blend
+from ganimation.networks.generator import blend, warp
 from ganimation.training import losses
 from ganimation.training.batches import Batch
 from ganimation.training.config import Phase, TrainingConfig
@@ -30,6 +30,7 @@ class Pass:
     batch: Batch
     color: Tensor
     attention: Tensor
+    motion: Tensor | None
     fake: Tensor
 
 
@@ -68,8 +69,8 @@ class Game:
 
     def generate(self, generator: nn.Module, batch: Batch) -> Pass:
         """Return what the generator makes of a batch."""
-        color, attention = generator(batch.source, self.condition(batch.source_aus, batch.target_aus))
-        return Pass(batch, color, attention, blend(batch.source, color, attention))
+        color, attention, motion = generator(batch.source, self.condition(batch.source_aus, batch.target_aus))
+        return Pass(batch, color, attention, motion, blend(batch.source, color, attention))
 
 
 def update_critic(
@@ -189,7 +190,7 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
     }
     read: tuple[Tensor, Tensor] | None = None
     if phase.critic_steps:
-        color, attention = state.generator(fake, game.condition(batch.target_aus, batch.source_aus))
+        color, attention, _ = state.generator(fake, game.condition(batch.target_aus, batch.source_aus))
         realism, aus = state.critic(fake)
         with torch.no_grad():
             read = state.critic(batch.source)[1], aus.detach()
@@ -204,8 +205,10 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
         terms["generator/color"] = losses.pair_distance(made.color, batch.truth, batch.known)
     if weights.tint:
         terms["generator/tint"] = losses.tint(fake, batch.source)
-    if weights.shade:
-        terms["generator/shade"] = losses.shade(fake, batch.source)
+    if weights.paint:
+        assert made.motion is not None  # the configuration was checked
+        moved = warp(batch.source, made.motion[:, :2])
+        terms["generator/paint"] = losses.paint(made.color, moved, made.attention)
     if weights.place:
         still = losses.still_halves(batch.target_aus - batch.source_aus, game.aus)
         terms["generator/place"] = losses.place(fake, batch.source, still)
