@@ -13,10 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from ganimation.data.dataset import DatasetInfo
+from ganimation.editing.backends import load_backend
 from ganimation.editing.editor import Editor
 from ganimation.evaluation import measures
 from ganimation.evaluation.exam import choose_split, look_at_faces
@@ -24,6 +26,9 @@ from ganimation.evaluation.panel import Panel
 from ganimation.evaluation.subjects import Model
 from ganimation.evaluation.trials import Faces, Trial, plan, sit
 from ganimation.media.images import read_image
+from ganimation.model import ModelConfig
+from ganimation.networks.generator import warp
+from ganimation.training import losses
 from tools.facs import ROOT, write_between
 
 LOOKED_AT, NEUTRAL = 210, 24
@@ -39,7 +44,7 @@ EXPRESSIONS: tuple[dict[str, float], ...] = (
 )
 HEAD = (
     "| model | annotator: PCC, AUs at .7, rise | judge: PCC, AUs at .7, rise | identity | change in place "
-    "| zero edit, dB |"
+    "| zero edit, dB | paint, per mille |"
 )
 
 
@@ -58,7 +63,7 @@ def main() -> None:
     trials = plan(faces.shown, info.aus, NEUTRAL)
     neutral = {trial.face for trial in trials if trial.kind == "single"}
     trials = [trial for trial in trials if trial.face in neutral and trial.kind in ("single", "zero")]
-    lines = [HEAD, "|---|--:|--:|--:|--:|--:|"]
+    lines = [HEAD, "|---|--:|--:|--:|--:|--:|--:|"]
     for model in options.models:
         lines.append(row(model, trials, faces, info.aus, panel, options.jobs))
         print(lines[-1], flush=True)
@@ -78,7 +83,27 @@ def row(folder: Path, trials: list[Trial], faces: Faces, aus: Sequence[str], pan
     ]
     place = found["change in place"]
     cells += [f"{found['identity']['single AUs']['mean']:.2f}", f"{place['upper']:.2f}, {place['lower']:.2f}"]
-    return f"| {folder.name} | {' | '.join(cells)} | {found['zero edit PSNR']['mean']:.1f} |"
+    cells += [f"{found['zero edit PSNR']['mean']:.1f}", painted(folder, trials, faces)]
+    return f"| {folder.name} | {' | '.join(cells)} |"
+
+
+def painted(folder: Path, trials: Sequence[Trial], faces: Faces) -> str:
+    """Return what training penalises as ``paint``, of full single AUs, in thousandths; a dash if nothing is moved."""
+    config = ModelConfig.read(folder)
+    run = load_backend(folder, config, "onnxruntime", 1)
+    found: list[float] = []
+    for trial in trials:
+        if trial.kind != "single" or trial.level != 1:
+            continue
+        crop = cv2.resize(faces.crops[trial.face], (config.size, config.size), interpolation=cv2.INTER_AREA)
+        source = (np.asarray(crop, np.float32) / 127.5 - 1).transpose(2, 0, 1)[None].copy()
+        told = trial.target - (faces.shown[trial.face] if config.condition == "relative" else 0)
+        drawn = run(source, told[None].astype(np.float32))
+        if drawn.motion is None:
+            return "-"
+        color, attention, motion, photo = map(torch.from_numpy, (*drawn[:2], drawn.motion, source))
+        found.append(losses.paint(color, warp(photo, motion[:, :2]), attention).item())
+    return f"{1000 * np.mean(found):.1f}"
 
 
 def sheet(models: Sequence[Path], path: Path, side: int = 200) -> None:
