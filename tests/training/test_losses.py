@@ -169,5 +169,21 @@ def test_paint_on_skin_counts_and_moved_pixels_eyes_and_mouth_do_not() -> None:
     lids[:, :, 31:40, 20:42] = -1
     for picture in (moved, teeth, lids):
         assert losses.paint(picture, moved, attention).item() == 0
-    assert losses.paint(line, moved, attention).item() == pytest.approx(0.75 * 0.4 * 0.01, rel=1e-4)
+    assert losses.paint(line, moved, attention).item() == pytest.approx((0.3 + 5 * 0.3**2) * 0.01, rel=1e-4)
     assert losses.paint(line, moved, torch.ones_like(attention)).item() == 0
+
+
+def test_a_flow_may_stretch_skin_and_not_tear_it() -> None:
+    pixel = 2 / 100
+    still, stretched, mouth, torn = (torch.zeros(1, 2, 100, 100) for _ in range(4))
+    stretched[:, 1, 10:30] = 0.6 * pixel * torch.arange(20.0)[:, None]
+    stretched[:, 1, 30:] = stretched[:, 1, 29:30] * torch.linspace(1, 0, 70)[:, None]
+    mouth[:, 1, 70:] = 10 * pixel
+    mouth[:, :, :, :31] = mouth[:, :, :, 69:] = 0
+    torn[:, 1, 10:20, 50:] = 3 * pixel
+    mouth[:, 1, 70:99, 33:66], mouth[:, 1, 99:] = 10 * pixel, 0
+    mouth[:, 1, 70:, 31:33], mouth[:, 1, 70:, 66:69] = 0, 0
+    for flow in (still, stretched, mouth):
+        assert losses.strain(flow).item() == 0
+    edge = 10 * (3 - 0.7) ** 2 + 2 * 50 * (3 - 0.7) ** 2  # its left border, and its upper and lower ones
+    assert losses.strain(torn).item() == pytest.approx(edge / 99**2, rel=0.05)

@@ -87,11 +87,12 @@ class Phase:
             raise TrainingError(
                 f"{self.name}.weights.attention=0 cannot be steered by a factor; give it a value above 0"
             )
-        if self.weights.paint and not moves:
-            raise TrainingError(
-                f"{self.name}.weights.paint={self.weights.paint:g}: without color_head=warp nothing is moved and all is"
-                " paint; set color_head=warp or weights.paint=0"
-            )
+        for name, value in (("paint", self.weights.paint), ("strain", self.weights.strain)):
+            if value and not moves:
+                raise TrainingError(
+                    f"{self.name}.weights.{name}={value:g}: without color_head=warp nothing is moved;"
+                    f" set color_head=warp or weights.{name}=0"
+                )
 
     def rate_factor(self, step: int) -> float:
         """Return what the learning rates are multiplied by at ``step`` of this phase."""

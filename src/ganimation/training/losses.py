@@ -171,6 +171,10 @@ def _highest_near(maps: Tensor) -> Tensor:
 #: Where there are eyes, and an open mouth, in the default template: left, top, right and bottom as shares of the side.
 #: Closed lids and teeth are nowhere in a photo to be moved.
 UNSEEN = ((0.18, 0.29, 0.44, 0.42), (0.56, 0.29, 0.82, 0.42), (0.3, 0.6, 0.7, 1.0))
+#: How much more strong paint counts than faint paint: a difference of 0.2 in [-1, 1] counts twice its size.
+STRONG = 5.0
+#: Skin may be stretched or sheared by so much, as a share of its length, before :func:`strain` counts it.
+ELASTIC = 0.7
 
 
 def paint(color: Tensor, moved: Tensor, attention: Tensor) -> Tensor:
@@ -185,11 +189,32 @@ def paint(color: Tensor, moved: Tensor, attention: Tensor) -> Tensor:
         attention: A (N, 1, H, W) in [0, 1].
     """
     painted = (1 - attention) * (color - moved).abs()
-    height, width = painted.shape[2:]
-    skin = torch.ones(height, width, device=painted.device, dtype=painted.dtype)
+    return ((painted + STRONG * painted.square()) * _skin(painted)).mean()
+
+
+def strain(flow: Tensor) -> Tensor:
+    """Return how far the flow tears skin: the squared strain beyond :data:`ELASTIC`, as a mean over pixels.
+
+    A flow that may change from pixel to pixel draws as well: lines of brows pulled out into the forehead. Eyes and
+    mouth, which open and close, are left out.
+
+    Args:
+        flow: (N, 2, H, W), x and y from each pixel to where it comes from, as shares of half the width and height.
+    """
+    height, width = flow.shape[2:]
+    pixels = flow * flow.new_tensor([width / 2, height / 2])[:, None, None]
+    down, right = pixels.diff(dim=2)[..., 1:], pixels.diff(dim=3)[:, :, 1:]
+    size = (down.square() + right.square()).sum(dim=1, keepdim=True).clamp_min(1e-12).sqrt()
+    return ((size - ELASTIC).clamp_min(0).square() * _skin(pixels)[1:, 1:]).mean()
+
+
+def _skin(maps: Tensor) -> Tensor:
+    """Return (H, W), 0 in :data:`UNSEEN` and 1 elsewhere."""
+    height, width = maps.shape[2:]
+    skin = torch.ones(height, width, device=maps.device, dtype=maps.dtype)
     for left, top, right, bottom in UNSEEN:
         skin[round(top * height) : round(bottom * height), round(left * width) : round(right * width)] = 0
-    return (painted * skin).mean()
+    return skin
 
 
 def place(image: Tensor, source: Tensor, still: Tensor) -> Tensor:
@@ -235,6 +260,7 @@ class Weights:
             under a thin mask; not in the paper.
         tint: of hues that the photo has nowhere near (:func:`tint`); not in the paper.
         paint: of what is painted where skin could be moved (:func:`paint`), for ``color_head=warp``; not in the paper.
+        strain: of skin that the flow tears (:func:`strain`), for ``color_head=warp``; not in the paper.
         place: of change in the half of the face where nothing was asked (:func:`place`); not in the paper.
         expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
@@ -251,6 +277,7 @@ class Weights:
     color: float = 0.0
     tint: float = 0.0
     paint: float = 0.0
+    strain: float = 0.0
     place: float = 0.0
     expression_form: ExpressionForm = "mean"
     attention_form: AttentionForm = "square"
@@ -286,6 +313,7 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/color": weights.color,
         "generator/tint": weights.tint,
         "generator/paint": weights.paint,
+        "generator/strain": weights.strain,
         "generator/place": weights.place,
     }
     return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()

@@ -205,10 +205,10 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
         terms["generator/color"] = losses.pair_distance(made.color, batch.truth, batch.known)
     if weights.tint:
         terms["generator/tint"] = losses.tint(fake, batch.source)
-    if weights.paint:
-        assert made.motion is not None  # the configuration was checked
-        moved = warp(batch.source, made.motion[:, :2])
-        terms["generator/paint"] = losses.paint(made.color, moved, made.attention)
+    if made.motion is not None and (weights.paint or weights.strain):
+        flow = made.motion[:, :2]
+        terms["generator/paint"] = losses.paint(made.color, warp(batch.source, flow), made.attention)
+        terms["generator/strain"] = losses.strain(flow)
     if weights.place:
         still = losses.still_halves(batch.target_aus - batch.source_aus, game.aus)
         terms["generator/place"] = losses.place(fake, batch.source, still)
