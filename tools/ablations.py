@@ -14,34 +14,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from ganimation.data.dataset import DatasetInfo
 from ganimation.editing.backends import load_backend
-from ganimation.editing.editor import Editor
 from ganimation.evaluation import measures
 from ganimation.evaluation.exam import choose_split, look_at_faces
 from ganimation.evaluation.panel import Panel
 from ganimation.evaluation.subjects import Model
 from ganimation.evaluation.trials import Faces, Trial, plan, sit
-from ganimation.media.images import read_image
 from ganimation.model import ModelConfig
 from ganimation.networks.generator import warp
 from ganimation.training import losses
+from tools import sheets
 from tools.facs import ROOT, write_between
 
 LOOKED_AT, NEUTRAL = 210, 24
 PORTRAIT = ROOT / "examples" / "portrait.jpg"
-EXPRESSIONS: tuple[dict[str, float], ...] = (
-    {},
-    {"AU06": 0.6, "AU12": 0.9, "AU25": 0.6},
-    {"AU01": 0.8, "AU02": 0.8, "AU05": 0.7, "AU25": 0.8, "AU26": 0.8},
-    {"AU04": 0.9, "AU07": 0.5},
-    {"AU45": 1.0},
-    {"AU25": 0.9, "AU26": 0.8},
-    {"AU09": 0.8, "AU10": 0.7},
-)
 HEAD = (
     "| model | annotator: PCC, AUs at .7, rise | judge: PCC, AUs at .7, rise | identity | change in place "
     "| zero edit, dB | paint, per mille |"
@@ -68,7 +56,7 @@ def main() -> None:
         lines.append(row(model, trials, faces, info.aus, panel, options.jobs))
         print(lines[-1], flush=True)
     if options.sheet:
-        sheet(options.models, options.sheet)
+        sheets.draw([PORTRAIT], options.models, options.sheet)
     if options.mark:
         write_between(options.mark, "\n".join(lines))
 
@@ -104,21 +92,6 @@ def painted(folder: Path, trials: Sequence[Trial], faces: Faces) -> str:
         color, attention, motion, photo = map(torch.from_numpy, (*drawn[:2], drawn.motion, source))
         found.append(losses.paint(color, warp(photo, motion[:, :2]), attention).item())
     return f"{1000 * np.mean(found):.1f}"
-
-
-def sheet(models: Sequence[Path], path: Path, side: int = 200) -> None:
-    """Draw :data:`EXPRESSIONS` on the example portrait, a row a model."""
-    rows: list[NDArray[np.uint8]] = []
-    for model in models:
-        editor = Editor(model, backend="onnxruntime")
-        photo = read_image(PORTRAIT)
-        x, y, width, height = editor.read(photo)[0].box
-        left, top = round(x - 0.15 * width), round(y - 0.1 * height)
-        square = slice(max(0, top), round(y + 1.12 * height)), slice(max(0, left), round(x + 1.15 * width))
-        pictures = [editor.edit(photo, expression).image[square] for expression in EXPRESSIONS]
-        small = [cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in pictures]
-        rows.append(np.hstack([np.asarray(picture, np.uint8) for picture in small]))
-    Image.fromarray(np.vstack(rows)).save(path, quality=88)
 
 
 if __name__ == "__main__":
