@@ -169,7 +169,7 @@ def test_paint_on_skin_counts_and_moved_pixels_eyes_and_mouth_do_not() -> None:
     lids[:, :, 31:40, 20:42] = -1
     for picture in (moved, teeth, lids):
         assert losses.paint(picture, moved, attention).item() == 0
-    assert losses.paint(line, moved, attention).item() == pytest.approx((0.3 + 5 * 0.3**2) * 0.01, rel=1e-4)
+    assert losses.paint(line, moved, attention).item() == pytest.approx((0.3 + 20 * 0.3**2) * 0.01, rel=1e-4)
     assert losses.paint(line, moved, torch.ones_like(attention)).item() == 0
 
 

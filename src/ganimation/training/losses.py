@@ -171,8 +171,8 @@ def _highest_near(maps: Tensor) -> Tensor:
 #: Where there are eyes, and an open mouth, in the default template: left, top, right and bottom as shares of the side.
 #: Closed lids and teeth are nowhere in a photo to be moved.
 UNSEEN = ((0.18, 0.29, 0.44, 0.42), (0.56, 0.29, 0.82, 0.42), (0.3, 0.6, 0.7, 1.0))
-#: How much more strong paint counts than faint paint: a difference of 0.2 in [-1, 1] counts twice its size.
-STRONG = 5.0
+#: How much more strong paint counts than faint paint: a difference of 0.05 in [-1, 1] counts twice its size.
+STRONG = 20.0
 #: Skin may be stretched or sheared by so much, as a share of its length, before :func:`strain` counts it.
 ELASTIC = 0.7
 
