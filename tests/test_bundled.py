@@ -24,7 +24,7 @@ def test_what_ships() -> None:
     assert sum(sizes.values()) < 15e6
     config = ModelConfig.read(bundled())
     assert config.aus == DEFAULT_AUS
-    assert config.training["steps"] > 1000
+    assert config.training["steps"] >= 100  # of the last of a chain of runs; the card tells all
     card = (bundled() / CARD).read_text(encoding="utf-8")
     for word in (str(config.training["steps"]), "LFW", "CFEE", "research", "Not for"):
         assert word in card
