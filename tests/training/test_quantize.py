@@ -26,10 +26,12 @@ def test_int8_draws_nearly_the_same(backend: str, small: Path, dataset: Path) ->
     assert config.precision == "int8"
     assert (small / ONNX).stat().st_size < 0.8 * (bundled() / ONNX).stat().st_size
     exact, rough = (load_backend(folder, config, backend) for folder in (bundled(), small))
+    likeness = []
     for example in examples(config, FaceDataset(dataset), 4, seed=1):
         one, two = (backend(example["source"], example["condition"]) for backend in (exact, rough))
         blends = [(1 - d.attention) * d.color + d.attention * example["source"] for d in (one, two)]
-        assert 38 < 10 * np.log10(4 / np.square(blends[0] - blends[1]).mean()) < 100
+        likeness.append(10 * np.log10(4 / np.square(blends[0] - blends[1]).mean()))
+    assert 38 < min(likeness) < 100  # where little is asked, both give the photo back
 
 
 def test_a_run_is_exported_as_int8(run: Path, dataset: Path, tmp_path: Path) -> None:
