@@ -2,7 +2,7 @@
 
     python -m tools.sheets PHOTO... -o SHEET.png [--models MODEL...]
 
-From the left: the photo, a smile, surprise, a frown, closed eyes, an open mouth, disgust, as strong as :data:`EXPRESSIONS` says.
+From the left: the photo, a smile, surprise, a frown, closed eyes, an open mouth, disgust; how strong, see EXPRESSIONS.
 """
 
 import argparse
