@@ -8,7 +8,7 @@ from ganimation.training.presets import OFFICIAL, PAPER, PRESETS, SMALL, preset
 
 
 def test_presets_by_name() -> None:
-    assert {preset(name) for name in ("paper", "official", "small")} == set(PRESETS.values())
+    assert {preset(name) for name in ("paper", "official", "small", "finetune")} == set(PRESETS.values())
     with pytest.raises(TrainingError, match="one of paper, official, small"):
         preset("papre")
 

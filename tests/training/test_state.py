@@ -1,6 +1,7 @@
 """Beginning from a model."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ from tests.training.tiny import TINY, train_tiny
 
 def test_a_model_gives_its_weights_and_its_shape(model: Path) -> None:
     start = Start.read(model)
-    config = start.fit(dataclasses.replace(SMALL, size=64))
-    assert (config.generator_width, config.critic_width, config.critic_cap) == (4, 4, 8)
+    config = start.fit(dataclasses.replace(SMALL, size=192))
+    assert (config.size, config.generator_width, config.critic_width, config.critic_cap) == (64, 4, 4, 8)
     assert config.init == start.fingerprint
     generator, critic = build_networks(config, 16, start)
     assert all(torch.equal(value, start.generator[name]) for name, value in generator.state_dict().items())
@@ -28,7 +29,8 @@ def test_a_model_gives_its_weights_and_its_shape(model: Path) -> None:
 
 def test_at_another_size_the_head_of_the_critic_begins_anew(model: Path) -> None:
     start = Start.read(model)
-    config = start.fit(dataclasses.replace(SMALL, size=128))
+    config = dataclasses.replace(start.fit(SMALL), size=128)
+    assert start.misfit(config) is None
     _, critic = build_networks(config, 16, start)
     assert critic.aus.weight.shape[-2:] == (2, 2)
     assert torch.equal(critic.realism.weight, start.critic["realism.weight"])
@@ -45,6 +47,35 @@ def test_a_run_begins_from_a_model_and_resumes_only_with_it(dataset: Path, model
     assert all(torch.equal(value, start.generator[name]) for name, value in found[1]["generator"].items())
     with pytest.raises(TrainingError, match=r"training.init was '\w{16}' and is ''"):
         train_tiny(dataset, run, dataclasses.replace(config, init=""))
+
+
+@pytest.mark.parametrize(("from_model", "share"), [(True, 0.01), (False, 0.9)])
+def test_the_average_of_a_run_from_a_model_holds_on_to_the_model(
+    dataset: Path, model: Path, tmp_path: Path, *, from_model: bool, share: float
+) -> None:
+    start = Start.read(model)
+    config = dataclasses.replace(start.fit(TINY), ema=0.99, phases=(dataclasses.replace(TINY.phases[0], steps=1),))
+    if not from_model:
+        config = dataclasses.replace(config, init="")
+    run = train_tiny(dataset, tmp_path / "run", config, start=start if from_model else None)
+    found = checkpoints.newest(run / "checkpoints")
+    assert found is not None
+    before, _ = build_networks(config, 16, start if from_model else None)
+    for name, value in before.state_dict().items():
+        expected = torch.lerp(value, found[1]["generator"][name], share)
+        torch.testing.assert_close(found[1]["average"][name], expected, rtol=0, atol=1e-6)
+
+
+def test_finetune_needs_nothing_but_a_model_and_faces(dataset: Path, model: Path, tmp_path: Path) -> None:
+    cpu = Machine(accelerator="cpu", devices="1", precision="32-true")
+    start_run(dataset, tmp_path / "run", Wish(steps=5, changes=["reread_every=0"], init=str(model)), cpu)
+    content = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (content["training"]["preset"], content["training"]["size"]) == ("finetune", 64)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert {line["phase"] for line in lines} == {"pairs", "adversarial"}
+    assert all(line["generator/paint"] >= 0 for line in lines)
+    with pytest.raises(TrainingError, match="preset finetune goes on from a model; name it with --init"):
+        start_run(dataset, tmp_path / "other", Wish(preset="finetune"), cpu)
 
 
 def test_what_does_not_fit_is_said(dataset: Path, model: Path, tmp_path: Path) -> None:

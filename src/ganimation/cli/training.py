@@ -56,7 +56,9 @@ def _add_train(commands: Any) -> None:
     parser = add_command(commands, "train", _train, "train a generator; the same command resumes it")
     parser.add_argument("dataset", type=Path, help="a folder that `ganimation prepare` made")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="folder of the run")
-    parser.add_argument("--preset", default="small", help="paper, official or small (default)")
+    parser.add_argument(
+        "--preset", default="", help="paper, official, small (default) or finetune (default with --init)"
+    )
     parser.add_argument("--steps", type=int, help="scale the preset's phases to this many steps in all")
     parser.add_argument("--seed", type=int, help="of all randomness (default: the preset's)")
     parser.add_argument(

@@ -79,7 +79,7 @@ class Batches:
         if any(phase.paired for phase in config.phases) and not in_pairs.any():
             raise TrainingError(
                 f"preset {config.preset} learns from pairs, and no two faces of the data set share a session; "
-                "prepare it with --labels naming sessions, or train with --preset official"
+                "prepare it with --labels naming sessions, or train without: --set pairs.steps=0 paired=0"
             )
         weights = _draw_weights(dataset.aus, config.balance)
         self._all = np.cumsum(weights)

@@ -115,7 +115,32 @@ SMALL = TrainingConfig(
     ),
 )
 
-PRESETS: Mapping[str, TrainingConfig] = {config.preset: config for config in (PAPER, OFFICIAL, SMALL)}
+_FINETUNE_WEIGHTS = dataclasses.replace(_SMALL_WEIGHTS, expression=400.0, paint=400.0, strain=200.0, place=3000.0)
+
+#: On from a model with one's own faces: a short warm start on pairs, the critic, then everything as the model had it.
+FINETUNE = dataclasses.replace(
+    SMALL,
+    preset="finetune",
+    batch=8,
+    au_balance=0.5,
+    targets=dataclasses.replace(SMALL.targets, reach=2.0),
+    phases=(
+        Phase(
+            "pairs",
+            steps=200,
+            critic_steps=0,
+            paired=1.0,
+            generator_rate=2e-4,
+            decay_from=0.5,
+            decay_to=0.2,
+            weights=dataclasses.replace(SMALL.phases[0].weights, paint=10.0, strain=5.0, place=100.0),
+        ),
+        dataclasses.replace(SMALL.phases[1], steps=30, weights=_FINETUNE_WEIGHTS),
+        dataclasses.replace(SMALL.phases[2], steps=200, weights=_FINETUNE_WEIGHTS),
+    ),
+)
+
+PRESETS: Mapping[str, TrainingConfig] = {config.preset: config for config in (PAPER, OFFICIAL, SMALL, FINETUNE)}
 
 
 def preset(name: str) -> TrainingConfig:

@@ -46,14 +46,14 @@ class Wish:
     """What to train.
 
     Attributes:
-        preset: its name.
+        preset: its name; empty for ``small``, or with ``init`` for ``finetune``.
         steps: scale the phases to this many in all.
         seed: of all randomness.
         changes: fields of the configuration, ``NAME=VALUE``.
         init: a model folder to begin from, or ``bundled``.
     """
 
-    preset: str = "small"
+    preset: str = ""
     steps: int | None = None
     seed: int | None = None
     changes: Sequence[str] = field(default_factory=tuple)
@@ -132,7 +132,9 @@ def _configure(wish: Wish) -> "tuple[TrainingConfig, Start | None]":
     from ganimation.training.presets import preset
     from ganimation.training.state import Start
 
-    config = preset(wish.preset)
+    config = preset(wish.preset or ("finetune" if wish.init else "small"))
+    if config.preset == "finetune" and not wish.init:
+        raise TrainingError("preset finetune goes on from a model; name it with --init, or take --preset small")
     begin = None
     if wish.init:
         begin = Start.read(bundled() if wish.init == "bundled" else Path(wish.init))

@@ -105,18 +105,22 @@ class Start:
         return Start(config, halves[0], halves[1], fingerprint)
 
     def fit(self, config: TrainingConfig) -> TrainingConfig:
-        """Return the configuration with the shape of this model's networks and its condition."""
+        """Return the configuration with the shape of this model's networks, its image size and its condition."""
         generator, critic = self.config.generator, self.config.critic
         shape = {f"generator_{name}": generator[name] for name in ("width", "blocks") if name in generator}
         shape |= {f"critic_{name}": critic[name] for name in ("width", "layers", "cap") if name in critic}
         shape["upsample"] = generator.get("upsample", config.upsample)
         shape["color_head"] = generator.get("color_head", "paint")  # models of before there was a choice
         shape["injection"] = generator.get("injection", "maps")
-        return replace(config, **shape, condition=self.config.condition, init=self.fingerprint)
+        shape |= {"size": self.config.size, "condition": self.config.condition, "init": self.fingerprint}
+        return replace(config, **shape)
 
     def misfit(self, config: TrainingConfig) -> str | None:
-        """Name what a configuration has that this model's networks can't become; they may get what they lack."""
-        grown = self.fit(config)
+        """Name what a configuration has that this model's networks can't become; they may get what they lack.
+
+        Another image size is no misfit: the networks are convolutional but for the critic's AU head.
+        """
+        grown = replace(self.fit(config), size=config.size)
         if config.color_head == "warp":
             grown = replace(grown, color_head="warp")
         if config.injection == "blocks":

@@ -177,7 +177,7 @@ def update_generator(game: Game, state: State, phase: Phase, passes: Iterable[Pa
     state.critic.requires_grad_(False)
     _descend(game.fabric, state.generator_optimizer, totals(), parts)
     state.critic.requires_grad_(True)
-    _average(state, game.config.ema)
+    _average(state, game.config)
     return _mean(seen)
 
 
@@ -255,8 +255,8 @@ def _mean(parts: Sequence[Terms]) -> Terms:
 
 
 @torch.no_grad()
-def _average(state: State, decay: float) -> None:
-    """Move the averaged generator towards the generator; early in a run it follows faster than ``decay`` says."""
-    decay = min(decay, (1 + state.step) / (10 + state.step))
+def _average(state: State, config: TrainingConfig) -> None:
+    """Move the averaged generator towards the generator; early in a run from nothing faster than ``ema`` says."""
+    decay = config.ema if config.init else min(config.ema, (1 + state.step) / (10 + state.step))
     for averaged, value in zip(state.average.parameters(), state.generator.parameters(), strict=True):
         averaged.lerp_(value, 1.0 - decay)
