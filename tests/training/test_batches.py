@@ -67,19 +67,22 @@ def test_target_mix() -> None:
     source = rng.uniform(0, 1, (4000, 5)).astype(np.float32)
     other = rng.uniform(0, 1, (4000, 5)).astype(np.float32)
     top = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
-    targets, same = draw_targets(rng, source, other, top, TargetMix(photo=0, single=0.8, blend=0, same=0.2))
+    alike, emphasis = np.ones(5), np.array([1.0, 1.0, 6.0, 1.0, 1.0])
+    targets, same = draw_targets(rng, source, other, top, TargetMix(photo=0, single=0.8, blend=0, same=0.2), alike)
     assert 0.17 < same.mean() < 0.23
     assert np.array_equal(targets[same], source[same])
     changed = targets[~same] != source[~same]
     assert (changed.sum(axis=1) == 1).all()
     assert (targets[~same][changed] <= np.broadcast_to(top, changed.shape)[changed]).all()
-    further, _ = draw_targets(rng, source, other, top, TargetMix(photo=0, single=1, reach=4))
+    further, _ = draw_targets(rng, source, other, top, TargetMix(photo=0, single=1, reach=4), alike)
     assert (further[:, 0] > top[0])[changed_columns(further, source) == 0].mean() > 0.6
     assert further.max() <= 1
-    noisy, _ = draw_targets(rng, source, other, top, TargetMix(noise=0.1))
+    often, _ = draw_targets(rng, source, other, top, TargetMix(photo=0, single=1), emphasis)
+    assert (changed_columns(often, source) == 2).mean() == pytest.approx(0.6, abs=0.05)
+    noisy, _ = draw_targets(rng, source, other, top, TargetMix(noise=0.1), alike)
     assert np.abs(noisy - other).max() <= 0.1 + 1e-6
     assert 0 <= noisy.min() <= noisy.max() <= 1
-    between, _ = draw_targets(rng, source, other, top, TargetMix(photo=0, blend=1))
+    between, _ = draw_targets(rng, source, other, top, TargetMix(photo=0, blend=1), alike)
     assert ((between >= np.minimum(source, other) - 1e-6) & (between <= np.maximum(source, other) + 1e-6)).all()
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ganimation.errors import TrainingError
-from ganimation.training.config import Phase, TrainingConfig, difference, override
+from ganimation.training.config import Phase, TrainingConfig, difference, emphasis_of, override
 from ganimation.training.presets import OFFICIAL, PAPER, PRESETS, SMALL, preset
 
 
@@ -107,6 +107,9 @@ def test_what_cannot_be_overridden_is_said(text: str, message: str) -> None:
         ("targets.photo=1", "add up to 1.65; they must to 1"),
         ("attention_low=1", "attention_low=1 is not below attention_high=1"),
         ("adversarial.paired=2", "adversarial.paired=2"),
+        ("emphasis=AU06", "emphasis=AU06: write AU:NUMBER,AU:NUMBER"),
+        ("emphasis=AU66:3", "emphasis=AU66:3: write AU:NUMBER.*66"),
+        ("emphasis=AU06:0", r"emphasis=AU06:0: AU06=0.0: it must be in \[0.01, 100\]"),
     ],
 )
 def test_what_is_not_possible_is_said(text: str, message: str) -> None:
@@ -116,6 +119,13 @@ def test_what_is_not_possible_is_said(text: str, message: str) -> None:
         override(override(SMALL, "attention_low=0.2"), "weights.attention=0").check()
     with pytest.raises(TrainingError, match=r"pairs.weights.paint=5: without color_head=warp nothing is moved"):
         override(override(SMALL, "color_head=paint"), "weights.paint=5").check()
+
+
+def test_emphasis() -> None:
+    assert emphasis_of("6:3,AU45:2.5", ("AU01", "AU06", "AU45")) == [1, 3, 2.5]
+    assert emphasis_of(override(SMALL, "emphasis=").emphasis, ("AU01", "AU06")) == [1, 1]
+    with pytest.raises(TrainingError, match="is not one of this model's AUs: AU01, AU45"):
+        emphasis_of("AU06:3", ("AU01", "AU45"))
 
 
 def test_difference_names_the_field() -> None:

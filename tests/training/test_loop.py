@@ -19,7 +19,7 @@ from pyarrow import parquet
 from ganimation.data.dataset import FaceDataset, write_shards
 from ganimation.errors import DatasetError, TrainingError
 from ganimation.training import checkpoints
-from ganimation.training.loop import Cadence, Tuning, train, weigh_aus
+from ganimation.training.loop import Cadence, Tuning, build_game, train, weigh_aus
 from ganimation.training.state import build_networks
 from tests.training.tiny import STEPS, TINY, train_tiny
 
@@ -247,3 +247,14 @@ def test_aus_that_vary_little_count_more_with_a_mean_of_one() -> None:
     aus = np.array([[0.0, 0.0], [0.2, 0.8]], np.float32)
     assert weigh_aus(aus, 1.0).tolist() == pytest.approx([32 / 17, 2 / 17])
     assert weigh_aus(aus, 0.0).tolist() == [1.0, 1.0]
+
+
+def test_emphasis_weighs_errors_of_an_au(dataset: Path) -> None:
+    cpu, faces = Fabric(accelerator="cpu", devices=1, precision="32-true"), FaceDataset(dataset)
+    config = dataclasses.replace(TINY, emphasis="AU06:3", au_balance=0.0, reread_every=0)
+    weights = build_game(config, faces, cpu).au_weights
+    assert weights is not None
+    assert dict(zip(faces.info.aus, weights.tolist(), strict=True)) == {
+        code: 3 if code == "AU06" else 1 for code in faces.info.aus
+    }
+    assert build_game(dataclasses.replace(config, emphasis=""), faces, cpu).au_weights is None

@@ -159,7 +159,7 @@ def test_change_counts_where_nothing_was_asked() -> None:
             assert alone == pytest.approx(share if row in rows else 0)
 
 
-def test_paint_on_skin_counts_and_moved_pixels_eyes_and_mouth_do_not() -> None:
+def test_paint_on_skin_counts_that_of_eyes_and_mouth_less_and_moved_pixels_do_not() -> None:
     torch.manual_seed(0)
     moved = torch.rand(2, 3, 100, 100)
     attention = torch.full((2, 1, 100, 100), 0.25)
@@ -167,8 +167,11 @@ def test_paint_on_skin_counts_and_moved_pixels_eyes_and_mouth_do_not() -> None:
     line[:, :, 15:25, 40:50] -= 0.4
     teeth[:, :, 62:75, 32:68] = 1
     lids[:, :, 31:40, 20:42] = -1
-    for picture in (moved, teeth, lids):
-        assert losses.paint(picture, moved, attention).item() == 0
+    assert losses.paint(moved, moved, attention).item() == 0
+    for picture in (teeth, lids):
+        painted = 0.75 * (picture - moved).abs().mean().item()
+        assert painted > 0.004
+        assert losses.paint(picture, moved, attention).item() == pytest.approx(0.25 * painted, rel=1e-4)
     assert losses.paint(line, moved, attention).item() == pytest.approx((0.3 + 20 * 0.3**2) * 0.01, rel=1e-4)
     assert losses.paint(line, moved, torch.ones_like(attention)).item() == 0
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
-from ganimation.training.config import Phase, TargetMix, TrainingConfig
+from ganimation.training.config import Phase, TargetMix, TrainingConfig, emphasis_of
 
 GENERATOR_UPDATE = 1000  # the update number of a generator's batch, far from any critic update's
 
@@ -85,6 +85,7 @@ class Batches:
         self._all = np.cumsum(weights)
         self._paired = np.cumsum(np.where(in_pairs, weights, 0.0))
         self._top = np.quantile(dataset.aus, 0.995, axis=0)
+        self._emphasis = np.array(emphasis_of(config.emphasis, dataset.info.aus))
 
     def draw(self, step: int, update: int, phase: Phase) -> Batch:
         """Return this process's part of the batch of one update of one step."""
@@ -98,7 +99,7 @@ class Batches:
         )
         others = _draw_rows(rng, self._all, size)
         drawn, same = draw_targets(
-            rng, self._dataset.aus[sources], self._dataset.aus[others], self._top, self._config.targets
+            rng, self._dataset.aus[sources], self._dataset.aus[others], self._top, self._config.targets, self._emphasis
         )
         target_aus = np.where(paired[:, None], self._dataset.aus[targets], drawn)
         flips, warps, lights = self._augmentation(rng, size)
@@ -181,6 +182,7 @@ def draw_targets(
     other: NDArray[np.float32],
     top: NDArray[np.floating],
     mix: TargetMix,
+    emphasis: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Draw target AUs for unpaired photos.
 
@@ -190,6 +192,7 @@ def draw_targets(
         other: (N, AUs) of other photos.
         top: (AUs,) the strongest that ``single`` asks, before ``reach``.
         mix: which share of each kind.
+        emphasis: (AUs,), in proportion to which ``single`` chooses AUs.
 
     Returns:
         targets (N, AUs) in [0, 1], and where they are the source's own, (N,).
@@ -199,7 +202,7 @@ def draw_targets(
     kind = np.asarray(rng.choice(len(_KINDS), count, p=shares / shares.sum()))
     noisy = np.clip(other + rng.uniform(-mix.noise, mix.noise, source.shape), 0.0, 1.0)
     single = source.astype(np.float64).copy()
-    which = rng.integers(0, aus, count)
+    which = rng.choice(aus, count, p=emphasis / emphasis.sum())
     single[np.arange(count), which] = rng.uniform(0.0, np.minimum(1.0, mix.reach * top[which]))
     share = rng.random((count, 1))
     blend = share * other + (1 - share) * source

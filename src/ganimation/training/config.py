@@ -6,11 +6,12 @@ A run is a sequence of named phases. Every schedule is a pure function of the st
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
 
-from ganimation.errors import TrainingError
+from ganimation.action_units import ACTION_UNITS, parse_code
+from ganimation.errors import ActionUnitError, TrainingError
 from ganimation.networks.generator import ColorHead, Injection, Upsample
 from ganimation.training.losses import Weights
 
@@ -128,6 +129,8 @@ class TrainingConfig:
         balance: exponent that draws expressive photos with rare AUs more often; 0 draws all alike.
         au_balance: exponent that lets errors of AUs that vary little count more in the expression loss; 0 for all
             alike, as in the paper.
+        emphasis: AUs that count more, ``AU06:3,AU45:2.5``: so many times as much in the expression loss, and so many
+            times as often among single targets; for those that a model is seen not to learn. Empty for none.
         augment: small shifts, turns, scales and changes of light beside mirroring.
         buffer: generated images of the past that the critic is shown again, over all devices; 0 for none. An ablation
             of the paper, after Shrivastava et al. 2017.
@@ -160,6 +163,7 @@ class TrainingConfig:
     targets: TargetMix = field(default_factory=TargetMix)
     balance: float = 0.0
     au_balance: float = 0.0
+    emphasis: str = ""
     augment: bool = False
     buffer: int = 0
     attention_low: float = 0.0
@@ -245,6 +249,7 @@ class TrainingConfig:
         for beta in self.betas:
             if not 0 <= beta < 1:
                 raise TrainingError(f"betas={','.join(map(str, self.betas))}: both lie in [0, 1)")
+        emphasis_of(self.emphasis, tuple(ACTION_UNITS))
         if self.size % 4:
             raise TrainingError(f"size={self.size}: a multiple of 4, which the generator needs")
         if not any(phase.steps or phase.epochs for phase in self.phases):
@@ -268,6 +273,27 @@ def _check_range(name: str, value: float, low: float, high: float = math.inf) ->
     if not low <= value <= high or math.isinf(value):
         limit = f"at least {low}" if math.isinf(high) else f"in [{low}, {high}]"
         raise TrainingError(f"{name}={value}: it must be {limit}")
+
+
+def emphasis_of(text: str, aus: Sequence[str]) -> list[float]:
+    """Return what each AU counts by an ``emphasis``, 1 where it names none.
+
+    Args:
+        text: ``AU06:3,AU45:2.5``.
+        aus: codes.
+
+    Raises:
+        TrainingError: it is not one, or names an AU that is not among ``aus``.
+    """
+    counts = dict.fromkeys(aus, 1.0)
+    for item in filter(None, text.split(",")):
+        name, _, value = item.partition(":")
+        try:
+            counts[parse_code(name, aus)] = number = float(value)
+        except (ActionUnitError, ValueError) as error:
+            raise TrainingError(f"emphasis={text}: write AU:NUMBER,AU:NUMBER, for example AU06:3 ({error})") from error
+        _check_range(f"emphasis={text}: {name}", number, 0.01, 100)
+    return list(counts.values())
 
 
 def override(config: TrainingConfig, text: str) -> TrainingConfig:
@@ -314,6 +340,8 @@ def _changed(target: Any, path: list[str], value: str, name: str) -> Any:
 
 def _parsed(kind: Any, value: str, name: str) -> Any:
     """Return what a person wrote as a value of a field's type."""
+    if kind is str:
+        return value
     choices = {"true": True, "false": False} if kind is bool else {str(choice): choice for choice in get_args(kind)}
     if kind in (int, float):
         try:

@@ -30,7 +30,7 @@ from ganimation.errors import MediaError, TrainingError, require
 from ganimation.media.files import atomic
 from ganimation.training import checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
-from ganimation.training.config import Phase, TrainingConfig, difference
+from ganimation.training.config import Phase, TrainingConfig, difference, emphasis_of
 from ganimation.training.journal import Journal
 from ganimation.training.losses import Terms, load_features
 from ganimation.training.reread import Rereader
@@ -165,9 +165,10 @@ def build_game(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> 
     """Return what all updates of a run share."""
     rereader = Rereader(dataset.info, torch.get_num_threads()) if config.reread_every else None
     features = load_features([phase.weights.cycle_form for phase in config.phases], fabric.device)
-    au_weights = weigh_aus(dataset.aus, config.au_balance) if config.au_balance else None
-    if au_weights is not None:
-        au_weights = au_weights.to(fabric.device)
+    au_weights = None
+    if config.au_balance or config.emphasis:
+        emphasis = torch.tensor(emphasis_of(config.emphasis, dataset.info.aus))
+        au_weights = (weigh_aus(dataset.aus, config.au_balance) * emphasis).to(fabric.device)
     return Game(config, fabric, dataset.info.aus, features, rereader, au_weights)
 
 
