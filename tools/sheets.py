@@ -2,7 +2,7 @@
 
     python -m tools.sheets PHOTO... -o SHEET.png [--models MODEL...]
 
-From the left: the photo, a smile, surprise, a frown, closed eyes, an open mouth, disgust; how strong, see EXPRESSIONS.
+From the left: the photo, a smile, surprise, a frown, closed eyes, an open mouth, disgust, all at full strength.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from ganimation.model import bundled
 
 EXPRESSIONS: tuple[dict[str, float], ...] = (
     {},
-    {"AU06": 0.6, "AU12": 0.9, "AU25": 0.6},
-    {"AU01": 0.8, "AU02": 0.8, "AU05": 0.7, "AU25": 0.8, "AU26": 0.8},
+    {"AU06": 1.0, "AU12": 1.0},
+    {"AU01": 1.0, "AU02": 1.0, "AU05": 1.0, "AU25": 1.0, "AU26": 1.0},
     {"AU04": 1.0},
     {"AU45": 1.0},
     {"AU25": 1.0, "AU26": 1.0},
-    {"AU09": 1.0, "AU10": 0.7},
+    {"AU09": 1.0, "AU10": 1.0},
 )
 #: Photos are made this small first, so that sheets of large ones take seconds.
 LARGEST = 1024

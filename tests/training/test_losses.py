@@ -132,6 +132,11 @@ def test_hues_of_the_surroundings_less_of_them_and_grey_are_free_and_others_coun
     near[:, :, 20:25, 20:25] = 0.9  # teeth
     near[:, :, 26:29, 20:25] = -1.0  # a shadow
     assert losses.tint(near, source).item() == 0
+    half_lit = (source + 1) / 2 - 1
+    assert losses.tint(half_lit, source).item() == 0
+    lash = source.clone()
+    lash[:, :, 20, 20] = source[:, :, 20, 20] - 0.6  # as far from grey as before, and darker: redder
+    assert losses.tint(lash, source).item() > 0
     far[:, 0, 30, 30] = 0.6
     green[:, 1, 30, 30] = 0.9
     assert losses.tint(far, source).item() > 0

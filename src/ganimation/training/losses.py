@@ -141,23 +141,33 @@ def pair_distance(image: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     return distance(share * image, share * truth) + distance(share * small[0], share * small[1])
 
 
-#: Hues this close are the same, of colours in [-1, 1].
+#: Hues this close are the same, as shares of the brightness.
 SAME_HUE = 0.01
+#: Added to the brightness, of [0, 1], so that black has no hue.
+BLACK = 0.2
 
 
 def tint(image: Tensor, source: Tensor) -> Tensor:
     """Return how far colours are more colourful than the photo's around them, as a mean over pixels.
 
     Muscles bring no new hues: what is drawn may take any hue that the photo has within a sixteenth of its side, or less
-    of it, as teeth and shadows do; what goes beyond, a red fold between the brows say, counts.
+    of it, as teeth and shadows do; what goes beyond, a red fold between the brows say, counts. A hue is the difference
+    to grey as a share of the brightness: a dark line of the skin's own red is redder than skin.
 
     Args:
         image: (N, 3, H, W) in [-1, 1].
         source: (N, 3, H, W), the photo.
     """
-    hue, own = (x - x.mean(dim=1, keepdim=True) for x in (image, source.detach()))
+    hue, own = _hue(image), _hue(source.detach())
     highest, lowest = _highest_near(torch.cat([own, -own], dim=1)).clamp_min(0).chunk(2, dim=1)
     return ((hue - highest - SAME_HUE).clamp_min(0) + (-hue - lowest - SAME_HUE).clamp_min(0)).mean()
+
+
+def _hue(image: Tensor) -> Tensor:
+    """Return (N, 3, H, W), each channel's difference to grey as a share of the brightness."""
+    light = (image + 1) / 2
+    grey = light.mean(dim=1, keepdim=True)
+    return (light - grey) / (grey + BLACK)
 
 
 def _highest_near(maps: Tensor) -> Tensor:
