@@ -7,8 +7,11 @@ import onnxruntime
 import pytest
 import torch
 
+from ganimation.errors import ModelError
 from ganimation.networks.generator import ColorHead, Generator
-from ganimation.training.export import write_onnx
+from ganimation.training.export import write_model, write_onnx
+from ganimation.training.state import Start
+from tools.soup import soup
 
 
 @pytest.mark.parametrize("head", ["paint", "warp"])
@@ -26,3 +29,20 @@ def test_onnx_is_the_network(head: ColorHead, tmp_path: Path) -> None:
         assert len(found) == (3 if head == "warp" else 2)
         for values, tensor in zip(found, expected, strict=True):
             assert np.abs(values - tensor.numpy()).max() < 1e-3
+
+
+def test_the_mean_of_models(model: Path, tmp_path: Path) -> None:
+    first = Start.read(model)
+    other = {name: value + 1 for name, value in first.generator.items()}
+    (tmp_path / "other").mkdir()
+    write_model(tmp_path / "other", first.config, other, first.critic, "")
+    soup([model, tmp_path / "other"], tmp_path / "mean", "\nFrom two.\n")
+    mean = Start.read(tmp_path / "mean")
+    for name, value in first.generator.items():
+        torch.testing.assert_close(mean.generator[name], value + 0.5, rtol=0, atol=2e-3)
+    assert (tmp_path / "mean" / "README.md").read_text().endswith("\nFrom two.\n")
+    text = (model / "config.json").read_text().replace('"condition": "relative"', '"condition": "absolute"')
+    (tmp_path / "other" / "config.json").write_text(text)
+    with pytest.raises(ModelError, match="differ in condition; only models of one kind"):
+        soup([model, tmp_path / "other"], tmp_path / "never")
+    assert not (tmp_path / "never").exists()

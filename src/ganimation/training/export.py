@@ -55,7 +55,7 @@ def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
     except (KeyError, TypeError) as error:
         raise TrainingError(f"{run / CONFIG}: damaged ({error})") from error
     with placed(folder) as new:
-        _write(new, config, state, appendix)
+        write_model(new, config, state["average"], state["critic"], appendix)
     return config
 
 
@@ -110,19 +110,30 @@ def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, sec
     )
 
 
-def _write(folder: Path, config: ModelConfig, state: dict[str, Any], appendix: str) -> None:
+def write_model(
+    folder: Path, config: ModelConfig, generator_state: dict[str, Tensor], critic_state: dict[str, Tensor], notes: str
+) -> None:
+    """Write the files of a model.
+
+    Args:
+        folder: there, and empty.
+        config: of the model.
+        generator_state: its generator's weights.
+        critic_state: its critic's.
+        notes: what to append to the card.
+    """
     safetensors = require("safetensors.torch", "train")
     generator = Generator(len(config.aus), **config.generator)
-    generator.load_state_dict(state["average"])
+    generator.load_state_dict(generator_state)
     critic = Critic(len(config.aus), **config.critic)
-    critic.load_state_dict(state["critic"])
+    critic.load_state_dict(critic_state)
     for name, network in ((GENERATOR, generator), (CRITIC, critic)):
         halves = {key: value.half().contiguous() for key, value in network.state_dict().items()}
         safetensors.save_file(halves, folder / name)
     generator.load_state_dict({key: value.half().float() for key, value in generator.state_dict().items()})
     write_onnx(generator, config.size, folder / ONNX)
     (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
-    (folder / CARD).write_text(card(config) + appendix, encoding="utf-8")
+    (folder / CARD).write_text(card(config) + notes, encoding="utf-8")
 
 
 class _Drawing(nn.Module):
@@ -139,7 +150,7 @@ class _Drawing(nn.Module):
 def write_onnx(generator: Generator, size: int, path: Path) -> None:
     """Write the generator as ONNX: any batch, any height and width that is a multiple of 4 and at least 8.
 
-    Outputs are ``color`` and ``attention``, and ``motion`` of a generator that has one, see :meth:`Generator.draw`.
+    Outputs are ``color`` and ``attention``, and ``motion`` of a generator that has one, see :meth:`Generator.forward`.
 
     What half precision holds without loss, as all weights of an exported model, the file widens when it is loaded.
     """
