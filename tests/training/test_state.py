@@ -72,7 +72,7 @@ def test_finetune_needs_nothing_but_a_model_and_faces(dataset: Path, model: Path
     content = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (content["training"]["preset"], content["training"]["size"]) == ("finetune", 64)
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert {line["phase"] for line in lines} == {"pairs", "adversarial"}
+    assert {line["phase"] for line in lines} == {"adversarial"}
     assert all(line["generator/paint"] >= 0 for line in lines)
     with pytest.raises(TrainingError, match="preset finetune goes on from a model; name it with --init"):
         start_run(dataset, tmp_path / "other", Wish(preset="finetune"), cpu)

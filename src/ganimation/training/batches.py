@@ -77,9 +77,10 @@ class Batches:
         }
         in_pairs = np.isin(dataset.sessions, list(self._sessions))
         if any(phase.paired for phase in config.phases) and not in_pairs.any():
+            without = [f"{phase.name}.steps=0" for phase in config.phases if phase.paired == 1]
             raise TrainingError(
                 f"preset {config.preset} learns from pairs, and no two faces of the data set share a session; "
-                "prepare it with --labels naming sessions, or train without: --set pairs.steps=0 paired=0"
+                f"prepare it with --labels naming sessions, or train without: --set {' '.join([*without, 'paired=0'])}"
             )
         weights = _draw_weights(dataset.aus, config.balance)
         self._all = np.cumsum(weights)
