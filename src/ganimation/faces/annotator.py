@@ -9,8 +9,8 @@ mirror image get the same AUs:
 - a histogram of oriented gradients (Dalal & Triggs 2005) of the template crop in grey: furrows and folds that landmarks
   miss.
 
-AU45 is not in the codes; it is the mean of the two eyeBlink scores, rescaled. Coefficients are made by
-``tools/fit_au_calibration.py`` and accuracy by AU stands in docs/results.md.
+AU45 is not in the codes; it is the mean of the two eyeBlink scores, rescaled: 0 is the median of open eyes, 1 are shut
+ones. Coefficients are made by ``tools/fit_au_calibration.py`` and accuracy by AU stands in docs/results.md.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from ganimation.faces.crop import CropTemplate
 from ganimation.faces.landmarks import BLENDSHAPES, Landmarks
 
 #: Name and version of the annotator, written into data sets.
-ANNOTATOR = "ganimation-ridge/1"
+ANNOTATOR = "ganimation-ridge/2"
 
 #: Side in pixels and template of the crop whose gradients are read.
 APPEARANCE_SIDE = 128
@@ -50,7 +50,7 @@ class Calibration:
         mean_face: (478, 3), onto whose rigid points a face is laid.
         weights: (features, AUs), from features to intensities in [0, 1].
         bias: (AUs,).
-        blink: the mean eyeBlink score of open eyes and of closed ones.
+        blink: the mean eyeBlink score of open eyes and of shut ones.
     """
 
     aus: tuple[str, ...]

@@ -275,6 +275,8 @@ class Weights:
         paint: of what is painted where skin could be moved (:func:`paint`), for ``color_head=warp``; not in the paper.
         strain: of skin that the flow tears (:func:`strain`), for ``color_head=warp``; not in the paper.
         place: of change in the half of the face where nothing was asked (:func:`place`); not in the paper.
+        mirror: of the distance, as of ``pair``, to what the mirrored photo becomes under the same target, mirrored
+            back; what AUs ask is the same of both. Not in the paper.
         expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
         smoothness_form: see :func:`smoothness`.
@@ -292,6 +294,7 @@ class Weights:
     paint: float = 0.0
     strain: float = 0.0
     place: float = 0.0
+    mirror: float = 0.0
     expression_form: ExpressionForm = "mean"
     attention_form: AttentionForm = "square"
     smoothness_form: SmoothnessForm = "squared"
@@ -328,5 +331,6 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/paint": weights.paint,
         "generator/strain": weights.strain,
         "generator/place": weights.place,
+        "generator/mirror": weights.mirror,
     }
     return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()

@@ -3,6 +3,7 @@
 A batch may be taken in parts, whose gradients add up: all terms are means, so the parts give what the whole gives.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -212,6 +213,11 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
     if weights.place:
         still = losses.still_halves(batch.target_aus - batch.source_aus, game.aus)
         terms["generator/place"] = losses.place(fake, batch.source, still)
+    if weights.mirror:
+        with torch.no_grad():
+            mirrored = dataclasses.replace(batch, source=batch.source.flip(3))
+            same = game.generate(state.generator, mirrored).fake.flip(3)
+        terms["generator/mirror"] = losses.pair_distance(fake, same, torch.ones_like(batch.known))
     return terms, read
 
 
