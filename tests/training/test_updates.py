@@ -13,8 +13,8 @@ import torch
 
 from ganimation.training import checkpoints
 from ganimation.training.config import TrainingConfig
-from ganimation.training.losses import Weights
 from ganimation.training.loop import Tuning
+from ganimation.training.losses import Weights
 from ganimation.training.presets import OFFICIAL, PAPER
 from tests.training.tiny import CONFIGS, GAME, TINY, train_tiny
 
