@@ -141,6 +141,17 @@ def test_hues_of_the_surroundings_less_of_them_and_grey_are_free_and_others_coun
     green[:, 1, 30, 30] = 0.9
     assert losses.tint(far, source).item() > 0
     assert losses.tint(green, source).item() > losses.tint(far, source).item()
+    large = torch.zeros(1, 3, 128, 128)
+    large[:, 0] = 0.3
+    large[:, 0, 50, 50] = 0.9  # the red corner of an eye
+    large[:, 0, 60:66, 60:70] = 0.6
+    assert losses.tint(large, large).item() == 0
+    lid = large.clone()
+    lid[:, 0, 50, 45:50] = 0.9
+    assert losses.tint(lid, large).item() > 0
+    lips = large.clone()
+    lips[:, 0, 66, 62:68] = 0.6
+    assert losses.tint(lips, large).item() == 0
     dark = far.clone().requires_grad_()
     losses.tint(dark, source).backward()
     assert dark.grad is not None
