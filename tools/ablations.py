@@ -23,7 +23,7 @@ from ganimation.evaluation.panel import Panel
 from ganimation.evaluation.subjects import Model
 from ganimation.evaluation.trials import Faces, Trial, plan, sit
 from ganimation.model import ModelConfig
-from ganimation.networks.generator import warp
+from ganimation.networks.generator import blend, warp
 from ganimation.training import losses
 from tools import sheets
 from tools.facs import ROOT, write_between
@@ -32,7 +32,7 @@ LOOKED_AT, NEUTRAL = 210, 24
 PORTRAIT = ROOT / "examples" / "portrait.jpg"
 HEAD = (
     "| model | annotator: PCC, AUs at .7, rise | judge: PCC, AUs at .7, rise | identity | change in place "
-    "| zero edit, dB | paint, per mille |"
+    "| zero edit, dB | paint, per mille | tint, per million; mirror, per mille |"
 )
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     trials = plan(faces.shown, info.aus, NEUTRAL)
     neutral = {trial.face for trial in trials if trial.kind == "single"}
     trials = [trial for trial in trials if trial.face in neutral and trial.kind in ("single", "zero")]
-    lines = [HEAD, "|---|--:|--:|--:|--:|--:|--:|"]
+    lines = [HEAD, "|---|--:|--:|--:|--:|--:|--:|--:|"]
     for model in options.models:
         lines.append(row(model, trials, faces, info.aus, panel, options.jobs))
         print(lines[-1], flush=True)
@@ -71,27 +71,35 @@ def row(folder: Path, trials: list[Trial], faces: Faces, aus: Sequence[str], pan
     ]
     place = found["change in place"]
     cells += [f"{found['identity']['single AUs']['mean']:.2f}", f"{place['upper']:.2f}, {place['lower']:.2f}"]
-    cells += [f"{found['zero edit PSNR']['mean']:.1f}", painted(folder, trials, faces)]
+    cells += [f"{found['zero edit PSNR']['mean']:.1f}", *drawn(folder, trials, faces)]
     return f"| {folder.name} | {' | '.join(cells)} |"
 
 
-def painted(folder: Path, trials: Sequence[Trial], faces: Faces) -> str:
-    """Return what training penalises as ``paint``, of full single AUs, in thousandths; a dash if nothing is moved."""
+def drawn(folder: Path, trials: Sequence[Trial], faces: Faces) -> tuple[str, str]:
+    """Return what training penalises of full single AUs: paint (a dash if nothing is moved), tint and mirror."""
     config = ModelConfig.read(folder)
     run = load_backend(folder, config, "onnxruntime", 1)
-    found: list[float] = []
+    paint, rest = [], []
     for trial in trials:
         if trial.kind != "single" or trial.level != 1:
             continue
         crop = cv2.resize(faces.crops[trial.face], (config.size, config.size), interpolation=cv2.INTER_AREA)
         source = (np.asarray(crop, np.float32) / 127.5 - 1).transpose(2, 0, 1)[None].copy()
-        told = trial.target - (faces.shown[trial.face] if config.condition == "relative" else 0)
-        drawn = run(source, told[None].astype(np.float32))
-        if drawn.motion is None:
-            return "-"
-        color, attention, motion, photo = map(torch.from_numpy, (*drawn[:2], drawn.motion, source))
-        found.append(losses.paint(color, warp(photo, motion[:, :2]), attention).item())
-    return f"{1000 * np.mean(found):.1f}"
+        told = (trial.target - (faces.shown[trial.face] if config.condition == "relative" else 0))[None].astype(
+            np.float32
+        )
+        made = run(source, told)
+        color, attention, photo = map(torch.from_numpy, (made.color, made.attention, source))
+        fake = blend(photo, color, attention)
+        other = run(np.ascontiguousarray(source[..., ::-1]), told)
+        mirrored = blend(photo.flip(3), torch.from_numpy(other.color), torch.from_numpy(other.attention)).flip(3)
+        lopsided = losses.pair_distance(fake, mirrored, torch.ones(1, dtype=torch.bool))
+        rest.append((1e6 * losses.tint(fake, photo).item(), 1e3 * lopsided.item()))
+        if made.motion is not None:
+            moved = warp(photo, torch.from_numpy(made.motion)[:, :2])
+            paint.append(1e3 * losses.paint(color, moved, attention).item())
+    tint, mirror = np.mean(rest, axis=0)
+    return f"{np.mean(paint):.1f}" if paint else "-", f"{tint:.0f}, {mirror:.1f}"
 
 
 if __name__ == "__main__":
