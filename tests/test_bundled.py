@@ -53,6 +53,15 @@ def test_asking_for_a_movement_brings_it(editor: Editor, people: list[Path], ask
     assert np.mean(rises) > 0.1
 
 
+def test_eyes_close_to_the_end(editor: Editor, people: list[Path]) -> None:
+    """Half-closed eyes are read as .6 or so."""
+    shut = []
+    for path in people[:12:2]:
+        pixels = np.asarray(cv2.resize(read_image(path).pixels, (640, 640), interpolation=cv2.INTER_AREA), np.uint8)
+        shut.append(editor.read(editor.edit(pixels, {"AU45": 1.0}).image)[0].aus["AU45"])
+    assert np.mean(shut) > 0.65
+
+
 def test_a_smile_moves_the_mouth_more_than_the_brows(editor: Editor, portrait: Path) -> None:
     photo = read_image(portrait).pixels
     edit = editor.edit(photo, {"AU12": 0.8})
