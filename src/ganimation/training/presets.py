@@ -116,10 +116,11 @@ SMALL = TrainingConfig(
 )
 
 _FINETUNE_WEIGHTS = dataclasses.replace(
-    _SMALL_WEIGHTS, expression=400.0, tint=5000.0, paint=500.0, strain=200.0, place=3000.0, mirror=100.0
+    _SMALL_WEIGHTS, expression=400.0, pair=150.0, tint=5000.0, paint=500.0, strain=200.0, place=3000.0, mirror=100.0
 )
 
-#: On from a model with one's own faces, by what the bundled weights learned from last; minutes on a laptop's CPU.
+#: On from a model with one's own faces, by what the bundled weights learned from last and with more of true pictures;
+#: minutes on a laptop's CPU.
 FINETUNE = dataclasses.replace(
     SMALL,
     preset="finetune",
@@ -128,7 +129,7 @@ FINETUNE = dataclasses.replace(
     targets=dataclasses.replace(SMALL.targets, reach=2.0),
     phases=(
         dataclasses.replace(SMALL.phases[1], steps=20, weights=_FINETUNE_WEIGHTS),
-        dataclasses.replace(SMALL.phases[2], steps=120, weights=_FINETUNE_WEIGHTS),
+        dataclasses.replace(SMALL.phases[2], steps=200, paired=0.75, weights=_FINETUNE_WEIGHTS),
     ),
 )
 
