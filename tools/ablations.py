@@ -24,7 +24,7 @@ from ganimation.evaluation.subjects import Model
 from ganimation.evaluation.trials import Faces, Trial, plan, sit
 from ganimation.model import ModelConfig
 from ganimation.networks.generator import blend, warp
-from ganimation.training import losses
+from ganimation.training import anatomy, losses
 from tools import sheets
 from tools.facs import ROOT, write_between
 
@@ -94,10 +94,12 @@ def drawn(folder: Path, trials: Sequence[Trial], faces: Faces) -> tuple[str, str
         other = run(np.ascontiguousarray(source[..., ::-1]), told)
         mirrored = blend(photo.flip(3), torch.from_numpy(other.color), torch.from_numpy(other.attention)).flip(3)
         lopsided = losses.pair_distance(fake, mirrored, torch.ones(1, dtype=torch.bool))
-        rest.append((1e6 * losses.tint(fake, photo).item(), 1e3 * lopsided.item()))
+        rest.append((1e6 * anatomy.tint(fake, photo).item(), 1e3 * lopsided.item()))
         if made.motion is not None:
             moved = warp(photo, torch.from_numpy(made.motion)[:, :2])
-            paint.append(1e3 * losses.paint(color, moved, attention).item())
+            asked = torch.from_numpy(trial.target - faces.shown[trial.face])[None]
+            counts, _ = anatomy.skin(asked, config.aus, config.size)
+            paint.append(1e3 * anatomy.paint(color, moved, attention, counts).item())
     tint, mirror = np.mean(rest, axis=0)
     return f"{np.mean(paint):.1f}" if paint else "-", f"{tint:.0f}, {mirror:.1f}"
 

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ganimation.networks.generator import blend, warp
-from ganimation.training import losses
+from ganimation.training import anatomy, losses
 from ganimation.training.batches import Batch
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.losses import Terms, Weights
@@ -205,14 +205,17 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
     if weights.color:
         terms["generator/color"] = losses.pair_distance(made.color, batch.truth, batch.known)
     if weights.tint:
-        terms["generator/tint"] = losses.tint(fake, batch.source)
+        terms["generator/tint"] = anatomy.tint(fake, batch.source)
+    asked = batch.target_aus - batch.source_aus
     if made.motion is not None and (weights.paint or weights.strain):
-        flow = made.motion[:, :2]
-        terms["generator/paint"] = losses.paint(made.color, warp(batch.source, flow), made.attention)
-        terms["generator/strain"] = losses.strain(flow)
+        flow, (painted, torn) = made.motion[:, :2], anatomy.skin(asked, game.aus, fake.shape[-1])
+        terms["generator/paint"] = anatomy.paint(made.color, warp(batch.source, flow), made.attention, painted)
+        terms["generator/strain"] = anatomy.strain(flow, torn)
+    if weights.seam:
+        terms["generator/seam"] = anatomy.seam(made.color, batch.source, made.attention)
     if weights.place:
-        still = losses.still_halves(batch.target_aus - batch.source_aus, game.aus)
-        terms["generator/place"] = losses.place(fake, batch.source, still)
+        still = anatomy.still_halves(asked, game.aus)
+        terms["generator/place"] = anatomy.place(fake, batch.source, still)
     if weights.mirror:
         with torch.no_grad():
             mirrored = dataclasses.replace(batch, source=batch.source.flip(3))

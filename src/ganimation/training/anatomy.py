@@ -1,0 +1,175 @@
+"""Losses of our own: what muscles cannot do to a photo, as functions of an edit.
+
+They bring no new hues (:func:`tint`), they move skin and paint nothing (:func:`paint`), they do not tear it
+(:func:`strain`), nor a face at the edge of a mask (:func:`seam`), and they stay where they are (:func:`place`). Like
+the paper's losses these are means over the batch and do not depend on its size; their weights are those of
+:class:`ganimation.training.losses.Weights`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ganimation.action_units import half_of
+from ganimation.faces.crop import WAIST, border_window
+
+#: Hues this close are the same, as shares of the brightness.
+SAME_HUE = 0.01
+#: Added to the brightness, of [0, 1], so that black has no hue.
+BLACK = 0.2
+
+
+def tint(image: Tensor, source: Tensor) -> Tensor:
+    """Return how far colours are more colourful than the photo's around them, as a mean over pixels.
+
+    Muscles bring no new hues: what is drawn may take the hue that the photo has there or anywhere within a sixteenth of
+    its side, or less of it, as teeth and shadows do; what goes beyond, a red fold between the brows say, counts. A hue
+    is the difference to grey as a share of the brightness: a dark line of the skin's own red is redder than skin. Near
+    by it is a mean over a few pixels: the red corner of an eye is no leave for red lids.
+
+    Args:
+        image: (N, 3, H, W) in [-1, 1].
+        source: (N, 3, H, W), the photo.
+    """
+    hue, own = _hue(image), _hue(source.detach())
+    both = torch.cat([own, -own], dim=1)
+    spot = 2 * (image.shape[-1] // 64) + 1
+    broad = torch.nn.functional.avg_pool2d(both, spot, stride=1, padding=spot // 2, count_include_pad=False)
+    highest, lowest = torch.maximum(both, _highest_near(broad)).clamp_min(0).chunk(2, dim=1)
+    return ((hue - highest - SAME_HUE).clamp_min(0) + (-hue - lowest - SAME_HUE).clamp_min(0)).mean()
+
+
+def _hue(image: Tensor) -> Tensor:
+    """Return (N, 3, H, W), each channel's difference to grey as a share of the brightness."""
+    light = (image + 1) / 2
+    grey = light.mean(dim=1, keepdim=True)
+    return (light - grey) / (grey + BLACK)
+
+
+def _highest_near(maps: Tensor) -> Tensor:
+    """Return for each pixel the highest value within a sixteenth of the image's side."""
+    reach = max(1, maps.shape[-1] // 16)
+    for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
+        maps = torch.nn.functional.max_pool2d(maps, window, stride=1, padding=(window[0] // 2, window[1] // 2))
+    return maps
+
+
+#: Where there are eyes, and an open mouth, in the default template: left, top, right and bottom as shares of the side.
+EYES = ((0.18, 0.29, 0.44, 0.42), (0.56, 0.29, 0.82, 0.42))
+MOUTH = ((0.3, 0.6, 0.7, 1.0),)
+#: The AUs that show or hide what is under lids and behind lips, which is nowhere in a photo to be moved from or to;
+#: where; what paint counts there; and what torn skin does, for lips part and lids are drawn over an eye. In mouths
+#: paint is not free, for that leaves spots on lips.
+OPENERS = ((("AU05", "AU45"), EYES, 0.0, 1.0), (("AU25", "AU26"), MOUTH, 0.1, 0.0))
+#: Photos differ by so much in an AU without doing so.
+OPENING = 0.1
+#: How much more strong paint counts than faint paint: a difference of 0.05 in [-1, 1] counts twice its size.
+STRONG = 20.0
+#: Skin may be stretched or sheared by so much, as a share of its length, before :func:`strain` counts it.
+ELASTIC = 0.7
+
+
+def skin(asked: Tensor, aus: Sequence[str], size: int) -> tuple[Tensor, Tensor]:
+    """Return what paint counts, and what torn skin counts, each (N, 1, size, size).
+
+    Both are 1, but less in eyes that are asked to open or shut and in mouths that are asked to open or close, in the
+    default template: closed lids and teeth are nowhere in a photo, but a smile with closed lips shows none.
+
+    Args:
+        asked: (N, AUs), target less source.
+        aus: their codes.
+        size: of the maps in pixels.
+    """
+    painted, torn = (asked.new_ones(len(asked), 1, size, size) for _ in range(2))
+    for codes, boxes, *shares in OPENERS:
+        opens = (asked[:, [code in codes for code in aus]].abs() > OPENING).any(dim=1)
+        for box in boxes:
+            left, top, right, bottom = (round(edge * size) for edge in box)
+            for counts, share in zip((painted, torn), shares, strict=True):
+                counts[opens, :, top:bottom, left:right] = share
+    return painted, torn
+
+
+def paint(color: Tensor, moved: Tensor, attention: Tensor, counts: Tensor) -> Tensor:
+    """Return how much of the result is painted and not moved from elsewhere in the photo, as a mean over pixels.
+
+    Muscles move skin. Where a flow can do what is asked, nothing needs drawing, and what a critic likes to see drawn
+    (dark lines for furrows, teeth on lips) has to be worth it. Elsewhere, where teeth and lids are strong, its square
+    is free.
+
+    Args:
+        color: C (N, 3, H, W) in [-1, 1].
+        moved: the photo moved by the flow (N, 3, H, W), aligned to the crop template.
+        attention: A (N, 1, H, W) in [0, 1].
+        counts: (N, 1, H, W), the first of :func:`skin`.
+    """
+    painted = (1 - attention) * (color - moved).abs()
+    return (painted * counts + STRONG * painted.square() * (counts == 1)).mean()
+
+
+def strain(flow: Tensor, counts: Tensor) -> Tensor:
+    """Return how far the flow tears skin: the squared strain beyond :data:`ELASTIC`, as a mean over pixels.
+
+    A flow that may change from pixel to pixel draws as well: lines of brows pulled out into the forehead. Mouths that
+    open or close are left out.
+
+    Args:
+        flow: (N, 2, H, W), x and y from each pixel to where it comes from, as shares of half the width and height.
+        counts: (N, 1, H, W), the second of :func:`skin`.
+    """
+    height, width = flow.shape[2:]
+    pixels = flow * flow.new_tensor([width / 2, height / 2])[:, None, None]
+    down, right = pixels.diff(dim=2)[..., 1:], pixels.diff(dim=3)[:, :, 1:]
+    size = (down.square() + right.square()).sum(dim=1, keepdim=True).clamp_min(1e-12).sqrt()
+    return ((size - ELASTIC).clamp_min(0).square() * counts[:, :, 1:, 1:]).mean()
+
+
+def seam(color: Tensor, source: Tensor, attention: Tensor) -> Tensor:
+    """Return how far C is from the photo where the mask ends, as a mean over pixels.
+
+    Where A changes from one pixel to the next, C and the photo meet. If the flow moves a chin there and the mask keeps
+    the jaw beside it, the outline is torn, though C alone has none. The border of the crop is such an edge too: an
+    edit is led back to the photo there (:func:`ganimation.faces.crop.border_window`).
+
+    Args:
+        color: C (N, 3, H, W) in [-1, 1].
+        source: (N, 3, H, W), the photo.
+        attention: A (N, 1, H, W) in [0, 1].
+    """
+    window = torch.from_numpy(border_window(attention.shape[-1])).to(attention)
+    change = (1 - attention) * window
+    apart = (color - source).abs().mean(dim=1, keepdim=True)
+    seams = []
+    for axis in (2, 3):
+        length = apart.shape[axis] - 1
+        beside = (apart.narrow(axis, 0, length) + apart.narrow(axis, 1, length)) / 2
+        seams.append((change.diff(dim=axis).abs() * beside).mean())
+    return seams[0] + seams[1]
+
+
+def place(image: Tensor, source: Tensor, still: Tensor) -> Tensor:
+    """Return the mean absolute change of the halves of the face that were to stay as they are.
+
+    Args:
+        image: (N, 3, H, W) in [-1, 1].
+        source: (N, 3, H, W), the photo, aligned to the crop template.
+        still: (N, 2) bool, whether nothing was asked that shows in the upper and in the lower face
+            (:func:`still_halves`); the others count 0.
+    """
+    change = (image - source).abs()
+    waist = round(WAIST * image.shape[2])
+    rows = torch.cat([still[:, :1].expand(-1, waist), still[:, 1:].expand(-1, image.shape[2] - waist)], dim=1)
+    return (change * rows[:, None, :, None].to(change.dtype)).mean()
+
+
+def still_halves(asked: Tensor, aus: Sequence[str]) -> Tensor:
+    """Return whether no AU that shows in the upper, and in the lower half of the face is asked to change, (N, 2) bool.
+
+    Args:
+        asked: (N, AUs), target less source.
+        aus: codes; those of nose and cheeks show in both halves.
+    """
+    halves = [half_of(code) for code in aus]
+    shows = torch.tensor([[half != 1, half != 0] for half in halves], device=asked.device)
+    return ~((asked != 0)[:, :, None] & shows).any(dim=1)
