@@ -32,7 +32,7 @@ LOOKED_AT, NEUTRAL = 210, 24
 PORTRAIT = ROOT / "examples" / "portrait.jpg"
 HEAD = (
     "| model | annotator: PCC, AUs at .7, rise | judge: PCC, AUs at .7, rise | identity | change in place "
-    "| zero edit, dB | paint, per mille | tint, per million; mirror, per mille |"
+    "| zero edit, dB | paint, per mille | tint, per million; mirror, seam, per mille |"
 )
 
 
@@ -76,7 +76,7 @@ def row(folder: Path, trials: list[Trial], faces: Faces, aus: Sequence[str], pan
 
 
 def drawn(folder: Path, trials: Sequence[Trial], faces: Faces) -> tuple[str, str]:
-    """Return what training penalises of full single AUs: paint (a dash if nothing is moved), tint and mirror."""
+    """Return what training penalises of full single AUs: paint (a dash if nothing is moved), tint, mirror, seam."""
     config = ModelConfig.read(folder)
     run = load_backend(folder, config, "onnxruntime", 1)
     paint, rest = [], []
@@ -94,14 +94,15 @@ def drawn(folder: Path, trials: Sequence[Trial], faces: Faces) -> tuple[str, str
         other = run(np.ascontiguousarray(source[..., ::-1]), told)
         mirrored = blend(photo.flip(3), torch.from_numpy(other.color), torch.from_numpy(other.attention)).flip(3)
         lopsided = losses.pair_distance(fake, mirrored, torch.ones(1, dtype=torch.bool))
-        rest.append((1e6 * anatomy.tint(fake, photo).item(), 1e3 * lopsided.item()))
+        seam = anatomy.seam(color, photo, attention)
+        rest.append((1e6 * anatomy.tint(fake, photo).item(), 1e3 * lopsided.item(), 1e3 * seam.item()))
         if made.motion is not None:
             moved = warp(photo, torch.from_numpy(made.motion)[:, :2])
             asked = torch.from_numpy(trial.target - faces.shown[trial.face])[None]
             counts, _ = anatomy.skin(asked, config.aus, config.size)
             paint.append(1e3 * anatomy.paint(color, moved, attention, counts).item())
-    tint, mirror = np.mean(rest, axis=0)
-    return f"{np.mean(paint):.1f}" if paint else "-", f"{tint:.0f}, {mirror:.1f}"
+    tint, mirror, seams = np.mean(rest, axis=0)
+    return f"{np.mean(paint):.1f}" if paint else "-", f"{tint:.0f}; {mirror:.1f}, {seams:.1f}"
 
 
 if __name__ == "__main__":

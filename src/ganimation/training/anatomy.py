@@ -60,8 +60,8 @@ EYES = ((0.18, 0.29, 0.44, 0.42), (0.56, 0.29, 0.82, 0.42))
 MOUTH = ((0.3, 0.6, 0.7, 1.0),)
 #: The AUs that show or hide what is under lids and behind lips, which is nowhere in a photo to be moved from or to;
 #: where; what paint counts there; and what torn skin does, for lips part and lids are drawn over an eye. In mouths
-#: paint is not free, for that leaves spots on lips.
-OPENERS = ((("AU05", "AU45"), EYES, 0.0, 1.0), (("AU25", "AU26"), MOUTH, 0.1, 0.0))
+#: paint is not free, for that leaves spots on lips, nor in eyes that are opened wide (AU05), for that greys irises.
+OPENERS = ((("AU45",), EYES, 0.0, 1.0), (("AU25", "AU26"), MOUTH, 0.3, 0.0))
 #: Photos differ by so much in an AU without doing so.
 OPENING = 0.1
 #: How much more strong paint counts than faint paint: a difference of 0.05 in [-1, 1] counts twice its size.
@@ -73,8 +73,8 @@ ELASTIC = 0.7
 def skin(asked: Tensor, aus: Sequence[str], size: int) -> tuple[Tensor, Tensor]:
     """Return what paint counts, and what torn skin counts, each (N, 1, size, size).
 
-    Both are 1, but less in eyes that are asked to open or shut and in mouths that are asked to open or close, in the
-    default template: closed lids and teeth are nowhere in a photo, but a smile with closed lips shows none.
+    Both are 1, but less in eyes that are asked to shut or be shut no more, and in mouths that are asked to open or
+    close, in the default template: closed lids and teeth are nowhere in a photo, but a smile with closed lips has none.
 
     Args:
         asked: (N, AUs), target less source.
