@@ -1,8 +1,9 @@
 """What edits are made of, to be looked at: whether a mark comes from the flow, the paint or the mask.
 
-    python -m tools.layers PHOTO... -o SHEET.png [--models MODEL...]
+    python -m tools.layers PHOTO... -o SHEET.png [--models MODEL...] [--only COLUMN...]
 
-A row an expression, photo and model. From the left: the crop, the crop moved by the flow alone, C, the result, A, paint
+A row an expression, photo and model; ``--only`` takes some of the expressions, by their columns in tools/sheets.py
+(1 a smile, 5 an open mouth). From the left: the crop, the crop moved by the flow alone, C, the result, A, paint
 (the difference of C and the moved crop where A lets it through, eight times) and what A lets through of the difference
 of C and the photo.
 """
@@ -30,14 +31,16 @@ def main() -> None:
     parser.add_argument("photos", type=Path, nargs="+")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--models", type=Path, nargs="+", default=[bundled()])
+    every = range(1, len(EXPRESSIONS))
+    parser.add_argument("--only", type=int, nargs="+", choices=every, default=every, metavar="COLUMN")
     options = parser.parse_args()
     editors = [Editor(model, backend="onnxruntime") for model in options.models]
     rows = []
     for path in options.photos:
         photo = read_image(path).pixels
-        for aus in EXPRESSIONS[1:]:
+        for column in options.only:
             for editor in editors:
-                faces = editor.edit(photo, aus).faces
+                faces = editor.edit(photo, EXPRESSIONS[column]).faces
                 rows += [row(face) for face in faces[:1] if face.color is not None]
     Image.fromarray(np.vstack(rows)).save(options.output, quality=88)
 
