@@ -116,15 +116,7 @@ SMALL = TrainingConfig(
 )
 
 _FINETUNE_WEIGHTS = dataclasses.replace(
-    _SMALL_WEIGHTS,
-    expression=400.0,
-    pair=150.0,
-    tint=5000.0,
-    paint=1500.0,
-    strain=200.0,
-    seam=2000.0,
-    place=3000.0,
-    mirror=200.0,
+    _SMALL_WEIGHTS, expression=400.0, pair=150.0, tint=5000.0, paint=500.0, strain=200.0, place=3000.0, mirror=100.0
 )
 
 #: On from a model with one's own faces, by what the bundled weights learned from last and with more of true pictures;
