@@ -119,8 +119,8 @@ _FINETUNE_WEIGHTS = dataclasses.replace(
     _SMALL_WEIGHTS, expression=400.0, pair=150.0, tint=5000.0, paint=500.0, strain=200.0, place=3000.0, mirror=100.0
 )
 
-#: On from a model with one's own faces, by what the bundled weights learned from last and with more of true pictures;
-#: minutes on a laptop's CPU.
+#: On from a model with one's own faces, by what the bundled weights learned from, milder, and with more of true
+#: pictures; minutes on a laptop's CPU.
 FINETUNE = dataclasses.replace(
     SMALL,
     preset="finetune",
