@@ -116,7 +116,15 @@ SMALL = TrainingConfig(
 )
 
 _FINETUNE_WEIGHTS = dataclasses.replace(
-    _SMALL_WEIGHTS, expression=400.0, pair=150.0, tint=5000.0, paint=500.0, strain=200.0, place=3000.0, mirror=100.0
+    _SMALL_WEIGHTS,
+    expression=600.0,
+    pair=150.0,
+    tint=5000.0,
+    paint=500.0,
+    strain=200.0,
+    seam=500.0,
+    place=3000.0,
+    mirror=100.0,
 )
 
 #: On from a model with one's own faces, by what the bundled weights learned from, milder, and with more of true
