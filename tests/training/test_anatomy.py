@@ -74,6 +74,7 @@ def test_paint_counts_on_skin_and_less_where_an_eye_or_a_mouth_is_asked_to_open_
     )
     assert torch.equal(nothing, torch.ones(1, 1, 100, 100))
     assert torch.equal(noise, nothing)
+    assert torch.equal(anatomy.skin(torch.tensor([[1.0, 0.0, 0.0, 0.0]]), aus, 100)[0], nothing)  # eyes opened wide
     assert anatomy.paint(moved, moved, attention, nothing).item() == 0
 
     def by_hand(picture: Tensor, *, skin: bool = True) -> float:
