@@ -32,7 +32,7 @@ LOOKED_AT, NEUTRAL = 210, 24
 PORTRAIT = ROOT / "examples" / "portrait.jpg"
 HEAD = (
     "| model | annotator: PCC, AUs at .7, rise | judge: PCC, AUs at .7, rise | identity | change in place "
-    "| zero edit, dB | paint, per mille | tint, per million; mirror, seam, per mille |"
+    "| zero edit, dB | paint, per mille; bend | tint, per million; mirror, seam, per mille |"
 )
 
 
@@ -76,10 +76,10 @@ def row(folder: Path, trials: list[Trial], faces: Faces, aus: Sequence[str], pan
 
 
 def drawn(folder: Path, trials: Sequence[Trial], faces: Faces) -> tuple[str, str]:
-    """Return what training penalises of full single AUs: paint (a dash if nothing is moved), tint, mirror, seam."""
+    """Return what training penalises of full single AUs: paint and bend, if it moves anything, tint, mirror, seam."""
     config = ModelConfig.read(folder)
     run = load_backend(folder, config, "onnxruntime", 1)
-    paint, rest = [], []
+    skin, rest = [], []
     for trial in trials:
         if trial.kind != "single" or trial.level != 1:
             continue
@@ -97,12 +97,14 @@ def drawn(folder: Path, trials: Sequence[Trial], faces: Faces) -> tuple[str, str
         seam = anatomy.seam(color, photo, attention)
         rest.append((1e6 * anatomy.tint(fake, photo).item(), 1e3 * lopsided.item(), 1e3 * seam.item()))
         if made.motion is not None:
-            moved = warp(photo, torch.from_numpy(made.motion)[:, :2])
+            flow = torch.from_numpy(made.motion)[:, :2]
             asked = torch.from_numpy(trial.target - faces.shown[trial.face])[None]
-            counts, _ = anatomy.skin(asked, config.aus, config.size)
-            paint.append(1e3 * anatomy.paint(color, moved, attention, counts).item())
+            painted, torn = anatomy.skin(asked, config.aus, config.size)
+            paint = anatomy.paint(color, warp(photo, flow), attention, painted)
+            skin.append((1e3 * paint.item(), anatomy.bend(flow, torn).item()))
     tint, mirror, seams = np.mean(rest, axis=0)
-    return f"{np.mean(paint):.1f}" if paint else "-", f"{tint:.0f}; {mirror:.1f}, {seams:.1f}"
+    moves = "{:.1f}; {:.3f}".format(*np.mean(skin, axis=0)) if skin else "-"
+    return moves, f"{tint:.0f}; {mirror:.1f}, {seams:.1f}"
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def test_paint_counts_on_skin_and_less_where_an_eye_or_a_mouth_is_asked_to_open_
 def test_a_flow_may_stretch_skin_and_tear_only_what_is_asked_to_open() -> None:
     pixel = 2 / 100  # of the flow's unit, half the side
     still, stretched, mouth, torn = (torch.zeros(1, 2, 100, 100) for _ in range(4))
-    stretched[:, 1] = 0.6 * pixel * torch.arange(100.0)[:, None]
+    stretched[:, 1] = 0.35 * pixel * torch.arange(100.0)[:, None]
     mouth[:, 1, 65:75, 35:65] = 10 * pixel
     torn[:, 1, 10:20, 50:] = 3 * pixel
     asked, smile = (anatomy.skin(torch.tensor([aus]), ("AU12", "AU26"), 100)[1] for aus in ([0.0, 1.0], [1.0, 0.0]))
@@ -102,7 +102,30 @@ def test_a_flow_may_stretch_skin_and_tear_only_what_is_asked_to_open() -> None:
         assert anatomy.strain(flow, asked).item() == 0
     assert anatomy.strain(mouth, smile).item() > 0.1
     border = 10 + 2 * 50  # pixels at its left, its upper and its lower border
-    assert anatomy.strain(torn, asked).item() == pytest.approx(border * (3 - 0.7) ** 2 / 99**2, rel=0.02)
+    assert anatomy.strain(torn, asked).item() == pytest.approx(border * (3 - 0.4) ** 2 / 99**2, rel=0.02)
+
+
+def test_a_flow_may_move_skin_and_stretch_it_evenly_but_not_bend_sharply() -> None:
+    cell = 8 / 128  # four pixels, of the flow's unit
+    still, stretched, sheared, bent, twisted, mouth, doubled = (torch.zeros(1, 2, 128, 128) for _ in range(7))
+    along = torch.arange(128.0) / 4
+    stretched[:, 1] = 0.4 * cell * along[:, None]
+    sheared[:, 0] = 0.4 * cell * along[:, None]
+    bent[:, 1] = 0.4 * cell * (along - 16).clamp_min(0)[:, None]
+    twisted[:, 0] = 0.1 * cell * along[:, None] * along
+    mouth[:, 1, 92:104, 48:76] = cell
+    doubled[:] = 2 * bent
+    asked, smile = (anatomy.skin(torch.tensor([aus]), ("AU12", "AU26"), 128)[1] for aus in ([0.0, 1.0], [1.0, 0.0]))
+    for flow in (still, still + cell, stretched, sheared, mouth):
+        assert anatomy.bend(flow, asked).item() == pytest.approx(0, abs=1e-9)
+    assert anatomy.bend(mouth, smile).item() > 0.01
+    # the means of cells are 0, .15, .55, .95: the stretch changes by .15 and .25, on 2 of 30 lines of cells
+    by_hand = (0.15**2 + 0.25**2) / 30
+    skin = torch.ones(1, 1, 128, 128)
+    assert anatomy.bend(bent, skin).item() == pytest.approx(by_hand, rel=1e-3)
+    assert anatomy.bend(doubled, skin).item() == pytest.approx(4 * anatomy.bend(bent, skin).item(), rel=1e-4)
+    assert anatomy.bend(bent.transpose(2, 3), skin).item() == pytest.approx(anatomy.bend(bent, skin).item(), rel=1e-4)
+    assert anatomy.bend(twisted, skin).item() == pytest.approx(2 * 0.1**2, rel=1e-3)
 
 
 def test_a_seam_is_where_the_mask_ends_and_c_is_not_the_photo() -> None:

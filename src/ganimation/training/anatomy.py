@@ -1,9 +1,9 @@
 """Losses of our own: what muscles cannot do to a photo, as functions of an edit.
 
 They bring no new hues (:func:`tint`), they move skin and paint nothing (:func:`paint`), they do not tear it
-(:func:`strain`), nor a face at the edge of a mask (:func:`seam`), and they stay where they are (:func:`place`). Like
-the paper's losses these are means over the batch and do not depend on its size; their weights are those of
-:class:`ganimation.training.losses.Weights`.
+(:func:`strain`) nor crumple it (:func:`bend`), nor tear a face at the edge of a mask (:func:`seam`), and they stay
+where they are (:func:`place`). Like the paper's losses these are means over the batch and do not depend on its size;
+their weights are those of :class:`ganimation.training.losses.Weights`.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,9 @@ OPENING = 0.1
 #: How much more strong paint counts than faint paint: a difference of 0.05 in [-1, 1] counts twice its size.
 STRONG = 20.0
 #: Skin may be stretched or sheared by so much, as a share of its length, before :func:`strain` counts it.
-ELASTIC = 0.7
+ELASTIC = 0.4
+#: The generator's flow has a value for so many pixels a side.
+CELL = 4
 
 
 def skin(asked: Tensor, aus: Sequence[str], size: int) -> tuple[Tensor, Tensor]:
@@ -123,6 +125,27 @@ def strain(flow: Tensor, counts: Tensor) -> Tensor:
     down, right = pixels.diff(dim=2)[..., 1:], pixels.diff(dim=3)[:, :, 1:]
     size = (down.square() + right.square()).sum(dim=1, keepdim=True).clamp_min(1e-12).sqrt()
     return ((size - ELASTIC).clamp_min(0).square() * counts[:, :, 1:, 1:]).mean()
+
+
+def bend(flow: Tensor, counts: Tensor) -> Tensor:
+    """Return how sharply the flow bends: its thin-plate energy (Bookstein 1989), as a mean over pixels.
+
+    Skin moves with the skin around it. A flow that moves each spot a little otherwise than its neighbours stretches
+    nothing far, but curls the ends of brows and warps lids. Measured is how much the stretch changes from one cell
+    of the grid that the network draws to the next.
+
+    Args:
+        flow: (N, 2, H, W), x and y from each pixel to where it comes from, as shares of half the width and height.
+        counts: (N, 1, H, W), the second of :func:`skin`.
+    """
+    height, width = flow.shape[2:]
+    cells = torch.nn.functional.avg_pool2d(flow * flow.new_tensor([width / 2, height / 2])[:, None, None], CELL) / CELL
+    free = torch.nn.functional.max_pool2d(1 - counts, CELL)  # of a cell of which a part is free, all is
+    down, right = cells.diff(n=2, dim=2)[..., 1:-1], cells.diff(n=2, dim=3)[:, :, 1:-1]
+    twist = cells.diff(dim=2).diff(dim=3)
+    twist = torch.nn.functional.avg_pool2d(twist.square(), 2, stride=1)
+    energy = (down.square() + right.square() + 2 * twist).sum(dim=1, keepdim=True)
+    return (energy * (1 - free)[:, :, 1:-1, 1:-1]).mean()
 
 
 def seam(color: Tensor, source: Tensor, attention: Tensor) -> Tensor:

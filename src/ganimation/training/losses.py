@@ -156,6 +156,7 @@ class Weights:
         tint: of hues that the photo has nowhere near (:func:`~.anatomy.tint`); like all below not in the paper.
         paint: of what is painted where skin could be moved (:func:`~.anatomy.paint`), for ``color_head=warp``.
         strain: of skin that the flow tears (:func:`~.anatomy.strain`), for ``color_head=warp``.
+        bend: of flows that bend sharply (:func:`~.anatomy.bend`), for ``color_head=warp``.
         seam: of the difference of C and photo where the mask ends (:func:`~.anatomy.seam`).
         place: of change in the half of the face where nothing was asked (:func:`~.anatomy.place`).
         mirror: of the distance, as of ``pair``, to what the mirrored photo becomes under the same target, mirrored
@@ -176,6 +177,7 @@ class Weights:
     tint: float = 0.0
     paint: float = 0.0
     strain: float = 0.0
+    bend: float = 0.0
     seam: float = 0.0
     place: float = 0.0
     mirror: float = 0.0
@@ -214,6 +216,7 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/tint": weights.tint,
         "generator/paint": weights.paint,
         "generator/strain": weights.strain,
+        "generator/bend": weights.bend,
         "generator/seam": weights.seam,
         "generator/place": weights.place,
         "generator/mirror": weights.mirror,
