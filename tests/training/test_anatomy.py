@@ -91,18 +91,24 @@ def test_paint_counts_on_skin_and_less_where_an_eye_or_a_mouth_is_asked_to_open_
     assert anatomy.paint(line, moved, torch.ones_like(attention), jaw).item() == 0
 
 
-def test_a_flow_may_stretch_skin_and_tear_only_what_is_asked_to_open() -> None:
+def test_a_flow_may_stretch_skin_and_tear_only_what_is_asked_to_open_or_to_shut() -> None:
     pixel = 2 / 100  # of the flow's unit, half the side
     still, stretched, mouth, torn = (torch.zeros(1, 2, 100, 100) for _ in range(4))
-    stretched[:, 1] = 0.35 * pixel * torch.arange(100.0)[:, None]
+    stretched[:, 1] = 0.6 * pixel * torch.arange(100.0)[:, None]
     mouth[:, 1, 65:75, 35:65] = 10 * pixel
     torn[:, 1, 10:20, 50:] = 3 * pixel
     asked, smile = (anatomy.skin(torch.tensor([aus]), ("AU12", "AU26"), 100)[1] for aus in ([0.0, 1.0], [1.0, 0.0]))
     for flow in (still, stretched, mouth):
         assert anatomy.strain(flow, asked).item() == 0
     assert anatomy.strain(mouth, smile).item() > 0.1
+    lids = torch.zeros(1, 2, 100, 100)
+    lids[:, 1, 34:38, 25:40] = 3 * pixel
+    skin, blink = (anatomy.skin(torch.tensor([[value]]), ("AU45",), 100)[1] for value in (0.0, 1.0))
+    for measure in (anatomy.strain, anatomy.bend):
+        assert measure(lids, skin).item() > 1e-3
+        assert measure(lids, blink).item() == pytest.approx(0.3 * measure(lids, skin).item(), rel=0.1)
     border = 10 + 2 * 50  # pixels at its left, its upper and its lower border
-    assert anatomy.strain(torn, asked).item() == pytest.approx(border * (3 - 0.4) ** 2 / 99**2, rel=0.02)
+    assert anatomy.strain(torn, asked).item() == pytest.approx(border * (3 - 0.7) ** 2 / 99**2, rel=0.02)
 
 
 def test_a_flow_may_move_skin_and_stretch_it_evenly_but_not_bend_sharply() -> None:

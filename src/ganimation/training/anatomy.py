@@ -61,13 +61,13 @@ MOUTH = ((0.3, 0.6, 0.7, 1.0),)
 #: The AUs that show or hide what is under lids and behind lips, which is nowhere in a photo to be moved from or to;
 #: where; what paint counts there; and what torn skin does, for lips part and lids are drawn over an eye. In mouths
 #: paint is not free, for that leaves spots on lips, nor in eyes that are opened wide (AU05), for that greys irises.
-OPENERS = ((("AU45",), EYES, 0.0, 1.0), (("AU25", "AU26"), MOUTH, 0.3, 0.0))
+OPENERS = ((("AU45",), EYES, 0.0, 0.3), (("AU25", "AU26"), MOUTH, 0.3, 0.0))
 #: Photos differ by so much in an AU without doing so.
 OPENING = 0.1
 #: How much more strong paint counts than faint paint: a difference of 0.05 in [-1, 1] counts twice its size.
 STRONG = 20.0
 #: Skin may be stretched or sheared by so much, as a share of its length, before :func:`strain` counts it.
-ELASTIC = 0.4
+ELASTIC = 0.7
 #: The generator's flow has a value for so many pixels a side.
 CELL = 4
 
