@@ -122,6 +122,7 @@ _FINETUNE_WEIGHTS = dataclasses.replace(
     tint=5000.0,
     paint=500.0,
     strain=200.0,
+    bend=20.0,
     seam=500.0,
     place=3000.0,
     mirror=100.0,
