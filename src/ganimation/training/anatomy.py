@@ -128,7 +128,7 @@ def strain(flow: Tensor, counts: Tensor) -> Tensor:
 
 
 def bend(flow: Tensor, counts: Tensor) -> Tensor:
-    """Return how sharply the flow bends: its thin-plate energy (Bookstein 1989), as a mean over pixels.
+    """Return how sharply the flow bends: its thin-plate energy (Bookstein 1989), as a mean over cells.
 
     Skin moves with the skin around it. A flow that moves each spot a little otherwise than its neighbours stretches
     nothing far, but curls the ends of brows and warps lids. Measured is how much the stretch changes from one cell
