@@ -32,7 +32,7 @@ LOOKED_AT, NEUTRAL = 210, 24
 PORTRAIT = ROOT / "examples" / "portrait.jpg"
 HEAD = (
     "| model | annotator: PCC, AUs at .7, rise | judge: PCC, AUs at .7, rise | identity | change in place "
-    "| zero edit, dB | paint, per mille; bend | tint, per million; mirror, seam, per mille |"
+    "| zero edit, dB | paint, per mille; bend; stray, per mille | tint, per million; mirror, seam, per mille |"
 )
 
 
@@ -76,7 +76,7 @@ def row(folder: Path, trials: list[Trial], faces: Faces, aus: Sequence[str], pan
 
 
 def drawn(folder: Path, trials: Sequence[Trial], faces: Faces) -> tuple[str, str]:
-    """Return what training penalises of full single AUs: paint and bend, if it moves anything, tint, mirror, seam."""
+    """Return what training penalises of full single AUs: flows' paint, bend and stray, then tint, mirror, seam."""
     config = ModelConfig.read(folder)
     run = load_backend(folder, config, "onnxruntime", 1)
     skin, rest = [], []
@@ -101,9 +101,10 @@ def drawn(folder: Path, trials: Sequence[Trial], faces: Faces) -> tuple[str, str
             asked = torch.from_numpy(trial.target - faces.shown[trial.face])[None]
             painted, torn = anatomy.skin(asked, config.aus, config.size)
             paint = anatomy.paint(color, warp(photo, flow), attention, painted)
-            skin.append((1e3 * paint.item(), anatomy.bend(flow, torn).item()))
+            stray = anatomy.stray(flow, asked, config.aus)
+            skin.append((1e3 * paint.item(), anatomy.bend(flow, torn).item(), 1e3 * stray.item()))
     tint, mirror, seams = np.mean(rest, axis=0)
-    moves = "{:.1f}; {:.3f}".format(*np.mean(skin, axis=0)) if skin else "-"
+    moves = "{:.1f}; {:.3f}; {:.1f}".format(*np.mean(skin, axis=0)) if skin else "-"
     return moves, f"{tint:.0f}; {mirror:.1f}, {seams:.1f}"
 
 

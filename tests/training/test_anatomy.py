@@ -134,6 +134,27 @@ def test_a_flow_may_move_skin_and_stretch_it_evenly_but_not_bend_sharply() -> No
     assert anatomy.bend(twisted, skin).item() == pytest.approx(2 * 0.1**2, rel=1e-3)
 
 
+def test_a_flow_may_raise_brows_only_for_a_raiser_and_never_moves_an_iris() -> None:
+    still, rising, sinking, mouth = (torch.zeros(1, 2, 128, 128) for _ in range(4))
+    rising[:, 1], sinking[:, 1], mouth[:, :, 80:] = 0.08, -0.08, 0.08  # by a twenty-fifth of the side
+    none = [0.0, 0.0, 0.0, 0.0]
+
+    def stray(flow: Tensor, aus: list[float]) -> float:
+        return anatomy.stray(flow, torch.tensor([aus]), ("AU02", "AU04", "AU12", "AU45")).item()
+
+    for flow in (still, mouth):
+        assert stray(flow, none) == pytest.approx(0, abs=1e-5)
+    iris = 0.04
+    assert stray(sinking, none) == pytest.approx(iris, rel=1e-4)
+    for unasked in (none, [-1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]):
+        assert stray(rising, unasked) == pytest.approx(0.04 + iris, rel=1e-4)
+    for raiser in ([1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0]):
+        assert stray(rising, raiser) == pytest.approx(iris, rel=1e-4)
+    assert stray(rising, [0.3, 0.0, 0.0, 0.0]) == pytest.approx(0.01 + iris, rel=1e-4)
+    for blink in (1.0, -1.0):  # lids may unfold
+        assert stray(sinking, [0.0, 0.0, 0.0, blink]) == pytest.approx(0.04 - 0.015, rel=1e-3)
+
+
 def test_a_seam_is_where_the_mask_ends_and_c_is_not_the_photo() -> None:
     source = torch.zeros(1, 3, 100, 100)
     keep = torch.ones(1, 1, 100, 100)

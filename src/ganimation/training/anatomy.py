@@ -1,9 +1,10 @@
 """Losses of our own: what muscles cannot do to a photo, as functions of an edit.
 
 They bring no new hues (:func:`tint`), they move skin and paint nothing (:func:`paint`), they do not tear it
-(:func:`strain`) nor crumple it (:func:`bend`), nor tear a face at the edge of a mask (:func:`seam`), and they stay
-where they are (:func:`place`). Like the paper's losses these are means over the batch and do not depend on its size;
-their weights are those of :class:`ganimation.training.losses.Weights`.
+(:func:`strain`) nor crumple it (:func:`bend`), nor tear a face at the edge of a mask (:func:`seam`), they pull one way
+and leave eyeballs where they are (:func:`stray`), and they show where they are (:func:`place`). Like the paper's losses
+these are means over the batch and do not depend on its size; their weights are those of
+:class:`ganimation.training.losses.Weights`.
 """
 
 from collections.abc import Sequence
@@ -146,6 +147,54 @@ def bend(flow: Tensor, counts: Tensor) -> Tensor:
     twist = torch.nn.functional.avg_pool2d(twist.square(), 2, stride=1)
     energy = (down.square() + right.square() + 2 * twist).sum(dim=1, keepdim=True)
     return (energy * (1 - free)[:, :, 1:-1, 1:-1]).mean()
+
+
+#: Forehead and brows down to the root of the nose, and the middles of the irises, in the default template.
+BROWS = ((0.1, 0.1, 0.9, 0.31),)
+IRISES = ((0.285, 0.33, 0.345, 0.37), (0.655, 0.33, 0.715, 0.37))
+#: Which way AUs move brows: what is asked of one, times this, raises them where it is above 0.
+RAISERS = {"AU01": 1.0, "AU02": 1.0, "AU04": -1.0, "AU09": -1.0}
+#: So far, as a share of the side, may brows rise for a raiser of 1, and lids be drawn over an eye that shuts.
+RISE = 0.1
+FOLD = 0.015
+
+
+def stray(flow: Tensor, asked: Tensor, aus: Sequence[str]) -> Tensor:
+    """Return how far the flow moves what no muscle moves so, as a share of the side.
+
+    A muscle pulls one way. Only the frontalis raises brows: a frown lowers them and a smile leaves them. No muscle of
+    the face moves an eyeball: lids open and narrow around an iris that stays. And a lid that shuts unfolds; one that is
+    drawn far over an eye has the brow on it.
+
+    Args:
+        flow: (N, 2, H, W), x and y from each pixel to where it comes from, as shares of half the width and height.
+        asked: (N, AUs), target less source.
+        aus: their codes.
+
+    Returns:
+        The mean over the batch of the excess, itself a mean over brows plus a mean over irises, or over eyes that are
+        asked to shut or be shut no more.
+    """
+    shift = flow / 2
+    pulls = asked.new_tensor([RAISERS.get(code, 0.0) for code in aus])
+    raised = (asked * pulls).clamp_min(0).amax(dim=1)[:, None, None]
+    length = shift.square().sum(dim=1).clamp_min(1e-12).sqrt()
+    shut = (asked[:, [code == "AU45" for code in aus]].abs() > OPENING).any(dim=1)
+    excess = torch.where(
+        shut,
+        _mean_in(EYES, (length - FOLD).clamp_min(0)),
+        _mean_in(IRISES, length),
+    )
+    return (_mean_in(BROWS, (shift[:, 1] - RISE * raised).clamp_min(0)) + excess).mean()
+
+
+def _mean_in(boxes: Sequence[tuple[float, float, float, float]], values: Tensor) -> Tensor:
+    """Return (N,), the mean of (N, H, W) over boxes of one size, in shares of the side."""
+    size = values.shape[-1]
+    edges = [[round(edge * size) for edge in box] for box in boxes]
+    return torch.stack([values[:, top:bottom, left:right].mean(dim=(1, 2)) for left, top, right, bottom in edges]).mean(
+        0
+    )
 
 
 def seam(color: Tensor, source: Tensor, attention: Tensor) -> Tensor:

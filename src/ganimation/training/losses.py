@@ -157,6 +157,7 @@ class Weights:
         paint: of what is painted where skin could be moved (:func:`~.anatomy.paint`), for ``color_head=warp``.
         strain: of skin that the flow tears (:func:`~.anatomy.strain`), for ``color_head=warp``.
         bend: of flows that bend sharply (:func:`~.anatomy.bend`), for ``color_head=warp``.
+        stray: of what the flow moves as no muscle does (:func:`~.anatomy.stray`), for ``color_head=warp``.
         seam: of the difference of C and photo where the mask ends (:func:`~.anatomy.seam`).
         place: of change in the half of the face where nothing was asked (:func:`~.anatomy.place`).
         mirror: of the distance, as of ``pair``, to what the mirrored photo becomes under the same target, mirrored
@@ -178,6 +179,7 @@ class Weights:
     paint: float = 0.0
     strain: float = 0.0
     bend: float = 0.0
+    stray: float = 0.0
     seam: float = 0.0
     place: float = 0.0
     mirror: float = 0.0
@@ -217,6 +219,7 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/paint": weights.paint,
         "generator/strain": weights.strain,
         "generator/bend": weights.bend,
+        "generator/stray": weights.stray,
         "generator/seam": weights.seam,
         "generator/place": weights.place,
         "generator/mirror": weights.mirror,

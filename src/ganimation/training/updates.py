@@ -207,11 +207,12 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
     if weights.tint:
         terms["generator/tint"] = anatomy.tint(fake, batch.source)
     asked = batch.target_aus - batch.source_aus
-    if made.motion is not None and (weights.paint or weights.strain or weights.bend):
+    if made.motion is not None and (weights.paint or weights.strain or weights.bend or weights.stray):
         flow, (painted, torn) = made.motion[:, :2], anatomy.skin(asked, game.aus, fake.shape[-1])
         terms["generator/paint"] = anatomy.paint(made.color, warp(batch.source, flow), made.attention, painted)
         terms["generator/strain"] = anatomy.strain(flow, torn)
         terms["generator/bend"] = anatomy.bend(flow, torn)
+        terms["generator/stray"] = anatomy.stray(flow, asked, game.aus)
     if weights.seam:
         terms["generator/seam"] = anatomy.seam(made.color, batch.source, made.attention)
     if weights.place:
