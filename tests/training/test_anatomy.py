@@ -134,6 +134,24 @@ def test_a_flow_may_move_skin_and_stretch_it_evenly_but_not_bend_sharply() -> No
     assert anatomy.bend(twisted, skin).item() == pytest.approx(2 * 0.1**2, rel=1e-3)
 
 
+def test_lids_that_are_asked_to_shut_have_the_hue_of_the_skin_below() -> None:
+    red, green = torch.tensor([0.6, 0.4, 0.2]), torch.tensor([0.4, 0.6, 0.2])  # grey .4: hues .2 / .6, 0, -.2 / .6
+    photo = (2 * red - 1)[None, :, None, None].repeat(1, 1, 128, 128)
+    drawn = photo.clone()
+    drawn[:, :, 40:50, 20:108] = (2 * green - 1)[:, None, None]
+
+    def lids(image: Tensor, *asked: float) -> float:
+        return anatomy.lids(image, photo, torch.tensor([asked]), ("AU12", "AU45")).item()
+
+    assert lids(photo, 0.0, 1.0) == pytest.approx(0, abs=1e-6)
+    assert lids(drawn, 0.0, 1.0) == pytest.approx(2 * (0.2 / 0.6 - 0.05) / 3, rel=1e-4)
+    for unasked in ((0.0, 0.5), (1.0, 0.0), (0.0, -1.0)):
+        assert lids(drawn, *unasked) == 0
+    cheeks = photo.clone()
+    cheeks[:, :, 55:] = drawn[:, :, 45:46, 45:46]
+    assert lids(cheeks, 0.0, 1.0) == pytest.approx(0, abs=1e-6)
+
+
 def test_a_flow_may_raise_brows_only_for_a_raiser_and_never_moves_an_iris() -> None:
     still, rising, sinking, mouth = (torch.zeros(1, 2, 128, 128) for _ in range(4))
     rising[:, 1], sinking[:, 1], mouth[:, :, 80:] = 0.08, -0.08, 0.08  # by a twenty-fifth of the side

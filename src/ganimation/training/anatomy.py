@@ -1,6 +1,6 @@
 """Losses of our own: what muscles cannot do to a photo, as functions of an edit.
 
-They bring no new hues (:func:`tint`), they move skin and paint nothing (:func:`paint`), they do not tear it
+They bring no new hues (:func:`tint`), nor any but skin's to shut lids (:func:`lids`), they move skin and paint nothing (:func:`paint`), they do not tear it
 (:func:`strain`) nor crumple it (:func:`bend`), nor tear a face at the edge of a mask (:func:`seam`), they pull one way
 and leave eyeballs where they are (:func:`stray`), and they show where they are (:func:`place`). Like the paper's losses
 these are means over the batch and do not depend on its size; their weights are those of
@@ -14,6 +14,9 @@ from torch import Tensor
 
 from ganimation.action_units import half_of
 from ganimation.faces.crop import WAIST, border_window
+
+#: Left, top, right and bottom, as shares of the side.
+Box = tuple[float, float, float, float]
 
 #: Hues this close are the same, as shares of the brightness.
 SAME_HUE = 0.01
@@ -56,7 +59,45 @@ def _highest_near(maps: Tensor) -> Tensor:
     return maps
 
 
-#: Where there are eyes, and an open mouth, in the default template: left, top, right and bottom as shares of the side.
+#: Open eyes, and the skin below them, in the default template.
+APERTURES = ((0.235, 0.325, 0.395, 0.375), (0.605, 0.325, 0.765, 0.375))
+BELOW = ((0.235, 0.43, 0.395, 0.48), (0.605, 0.43, 0.765, 0.48))
+#: From so much more of AU45 on an open eye is shut; and so far may the hue of a lid be from that of the skin below.
+SHUTS = 0.6
+LID_HUE = 0.05
+
+
+def lids(image: Tensor, source: Tensor, asked: Tensor, aus: Sequence[str]) -> Tensor:
+    """Return how far the hue of lids that are asked to shut is from that of the skin below the eye, beyond a little.
+
+    Where an eye was a lid is to be, which is skin. What is drawn there by leave of :func:`tint` may have the iris's
+    hue: green lids.
+
+    Args:
+        image: (N, 3, H, W) in [-1, 1].
+        source: (N, 3, H, W), the photo, aligned to the crop template.
+        asked: (N, AUs), target less source.
+        aus: their codes.
+
+    Returns:
+        The mean over the batch of the mean over the openings of the eyes; rows that are not asked to shut count 0.
+    """
+    shut = (asked[:, [code == "AU45" for code in aus]] > SHUTS).any(dim=1)
+    hue, own = _hue(image), _hue(source.detach())
+    apart = [
+        (_cut(hue, eye) - _cut(own, below).mean(dim=(2, 3), keepdim=True)).abs()
+        for eye, below in zip(APERTURES, BELOW, strict=True)
+    ]
+    return ((torch.stack(apart) - LID_HUE).clamp_min(0).mean(dim=(0, 2, 3, 4)) * shut).mean()
+
+
+def _cut(maps: Tensor, box: Box) -> Tensor:
+    """Return the part of (N, ..., H, W) in a box of shares of the side."""
+    left, top, right, bottom = (round(edge * maps.shape[-1]) for edge in box)
+    return maps[..., top:bottom, left:right]
+
+
+#: Where there are eyes, and an open mouth, in the default template.
 EYES = ((0.18, 0.29, 0.44, 0.42), (0.56, 0.29, 0.82, 0.42))
 MOUTH = ((0.3, 0.6, 0.7, 1.0),)
 #: The AUs that show or hide what is under lids and behind lips, which is nowhere in a photo to be moved from or to;
@@ -188,7 +229,7 @@ def stray(flow: Tensor, asked: Tensor, aus: Sequence[str]) -> Tensor:
     return (_mean_in(BROWS, (shift[:, 1] - RISE * raised).clamp_min(0)) + excess).mean()
 
 
-def _mean_in(boxes: Sequence[tuple[float, float, float, float]], values: Tensor) -> Tensor:
+def _mean_in(boxes: Sequence[Box], values: Tensor) -> Tensor:
     """Return (N,), the mean of (N, H, W) over boxes of one size, in shares of the side."""
     size = values.shape[-1]
     edges = [[round(edge * size) for edge in box] for box in boxes]

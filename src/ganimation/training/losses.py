@@ -154,6 +154,7 @@ class Weights:
         color: of the same distance of C alone, as if A were 0, so that C is a face and not paint that only looks right
             under a thin mask; not in the paper.
         tint: of hues that the photo has nowhere near (:func:`~.anatomy.tint`); like all below not in the paper.
+        lids: of shut lids that have not the hue of skin (:func:`~.anatomy.lids`).
         paint: of what is painted where skin could be moved (:func:`~.anatomy.paint`), for ``color_head=warp``.
         strain: of skin that the flow tears (:func:`~.anatomy.strain`), for ``color_head=warp``.
         bend: of flows that bend sharply (:func:`~.anatomy.bend`), for ``color_head=warp``.
@@ -176,6 +177,7 @@ class Weights:
     pair: float = 0.0
     color: float = 0.0
     tint: float = 0.0
+    lids: float = 0.0
     paint: float = 0.0
     strain: float = 0.0
     bend: float = 0.0
@@ -216,6 +218,7 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/pair": weights.pair,
         "generator/color": weights.color,
         "generator/tint": weights.tint,
+        "generator/lids": weights.lids,
         "generator/paint": weights.paint,
         "generator/strain": weights.strain,
         "generator/bend": weights.bend,

@@ -207,6 +207,8 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
     if weights.tint:
         terms["generator/tint"] = anatomy.tint(fake, batch.source)
     asked = batch.target_aus - batch.source_aus
+    if weights.lids:
+        terms["generator/lids"] = anatomy.lids(fake, batch.source, asked, game.aus)
     if made.motion is not None and (weights.paint or weights.strain or weights.bend or weights.stray):
         flow, (painted, torn) = made.motion[:, :2], anatomy.skin(asked, game.aus, fake.shape[-1])
         terms["generator/paint"] = anatomy.paint(made.color, warp(batch.source, flow), made.attention, painted)
