@@ -60,7 +60,7 @@ def _highest_near(maps: Tensor) -> Tensor:
 
 
 #: Open eyes, and the skin below them, in the default template.
-APERTURES = ((0.235, 0.325, 0.395, 0.375), (0.605, 0.325, 0.765, 0.375))
+APERTURES = ((0.235, 0.325, 0.395, 0.4), (0.605, 0.325, 0.765, 0.4))
 BELOW = ((0.235, 0.43, 0.395, 0.48), (0.605, 0.43, 0.765, 0.48))
 #: From so much more of AU45 on an open eye is shut; and so far may the hue of a lid be from that of the skin below.
 SHUTS = 0.6
