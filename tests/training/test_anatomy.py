@@ -138,7 +138,7 @@ def test_lids_that_are_asked_to_shut_have_the_hue_of_the_skin_below() -> None:
     red, green = torch.tensor([0.6, 0.4, 0.2]), torch.tensor([0.4, 0.6, 0.2])  # grey .4: hues .2 / .6, 0, -.2 / .6
     photo = (2 * red - 1)[None, :, None, None].repeat(1, 1, 128, 128)
     drawn = photo.clone()
-    drawn[:, :, 40:50, 20:108] = (2 * green - 1)[:, None, None]
+    drawn[:, :, 40:53, 20:108] = (2 * green - 1)[:, None, None]
 
     def lids(image: Tensor, *asked: float) -> float:
         return anatomy.lids(image, photo, torch.tensor([asked]), ("AU12", "AU45")).item()
