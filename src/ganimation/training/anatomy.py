@@ -2,8 +2,8 @@
 
 They bring no new hues (:func:`tint`), nor any but skin's to shut lids (:func:`lids`), they move skin and paint nothing
 (:func:`paint`), they do not tear it (:func:`strain`) nor crumple it (:func:`bend`), nor tear a face at the edge of a
-mask (:func:`seam`), they pull one way and leave eyeballs where they are (:func:`stray`), and they show where they are
-(:func:`place`). Like the paper's losses these are means over the batch and do not depend on its size; their weights are
+mask (:func:`seam`), they pull one way and leave eyeballs where they are (:func:`stray`), and they stay in their half
+of the face (:func:`place`). Like the paper's losses these are means over the batch and do not depend on its size; their weights are
 those of :class:`ganimation.training.losses.Weights`.
 """
 
@@ -221,21 +221,13 @@ def stray(flow: Tensor, asked: Tensor, aus: Sequence[str]) -> Tensor:
     raised = (asked * pulls).clamp_min(0).amax(dim=1)[:, None, None]
     length = shift.square().sum(dim=1).clamp_min(1e-12).sqrt()
     shut = (asked[:, [code == "AU45" for code in aus]].abs() > OPENING).any(dim=1)
-    excess = torch.where(
-        shut,
-        _mean_in(EYES, (length - FOLD).clamp_min(0)),
-        _mean_in(IRISES, length),
-    )
-    return (_mean_in(BROWS, (shift[:, 1] - RISE * raised).clamp_min(0)) + excess).mean()
+    eyes = torch.where(shut, _mean_in(EYES, (length - FOLD).clamp_min(0)), _mean_in(IRISES, length))
+    return (_mean_in(BROWS, (shift[:, 1] - RISE * raised).clamp_min(0)) + eyes).mean()
 
 
 def _mean_in(boxes: Sequence[Box], values: Tensor) -> Tensor:
     """Return (N,), the mean of (N, H, W) over boxes of one size, in shares of the side."""
-    size = values.shape[-1]
-    edges = [[round(edge * size) for edge in box] for box in boxes]
-    return torch.stack([values[:, top:bottom, left:right].mean(dim=(1, 2)) for left, top, right, bottom in edges]).mean(
-        0
-    )
+    return torch.stack([_cut(values, box) for box in boxes]).mean(dim=(0, 2, 3))
 
 
 def seam(color: Tensor, source: Tensor, attention: Tensor) -> Tensor:
