@@ -2,9 +2,9 @@
 
 They bring no new hues (:func:`tint`), nor any but skin's to shut lids (:func:`lids`), they move skin and paint nothing
 (:func:`paint`), they do not tear it (:func:`strain`) nor crumple it (:func:`bend`), nor tear a face at the edge of a
-mask (:func:`seam`), they pull one way and leave eyeballs where they are (:func:`stray`), and they stay in their half
-of the face (:func:`place`). Like the paper's losses these are means over the batch and do not depend on its size; their weights are
-those of :class:`ganimation.training.losses.Weights`.
+mask (:func:`seam`), they pull one way and leave eyeballs where they are (:func:`stray`), and they stay in their half of
+the face (:func:`place`). Like the paper's losses these are means over the batch and do not depend on its size; their
+weights are those of :class:`ganimation.training.losses.Weights`.
 """
 
 from collections.abc import Sequence
