@@ -1,12 +1,14 @@
 """Animate a face from a single photo by FACS action units.
 
 The public names are here and nothing else; each is imported when it is first used, so that ``import ganimation`` is
-quick and needs no torch.
+quick and needs no torch. Importing the package switches off the telemetry of the libraries that it uses, which most of
+them only allow before they are imported; see :mod:`ganimation.privacy`.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ganimation.privacy import disable_telemetry
 from ganimation.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from ganimation.errors import GanimationError
     from ganimation.faces.reader import Face, FaceReader
     from ganimation.media.images import Photo, read_image, write_image
+
+disable_telemetry()
 
 _HOME = {
     "ACTION_UNITS": "ganimation.action_units",

@@ -38,6 +38,10 @@ class Drawn(NamedTuple):
 
 Backend = Callable[[Array, Array], Drawn]
 
+# OpenVINO's bindings initialize C++ statics in their first inference while they hold the GIL. Two threads that infer
+# first at once wait for each other for ever, so every backend infers once, alone, before it is handed out.
+_first_inference = threading.Lock()
+
 
 def load_backend(
     folder: Path, config: ModelConfig, name: str = "auto", threads: int = 0, precision: str = "float32"
@@ -66,7 +70,30 @@ def load_backend(
         raise ModelError(f"unknown precision {precision!r}; it is one of {', '.join(PRECISIONS)}")
     if name == "onnxruntime" and precision != "float32":
         raise ModelError(f"onnxruntime computes no {precision} on a CPU; choose --backend openvino, or float32")
-    return loaders[name](folder, config, threads, precision)
+    path, backend = loaders[name](folder, config, threads, precision)
+    return _checked(path, config, backend)
+
+
+def _checked(path: Path, config: ModelConfig, backend: Backend) -> Backend:
+    """Return the backend after a first inference, which shows that the network fits its config.
+
+    Raises:
+        ModelError: it computes something of another shape, or cannot compute at all.
+    """
+    side = config.size
+    expected = {"color": (1, 3, side, side), "attention": (1, 1, side, side), "motion": (1, 3, side, side)}
+    with _first_inference:
+        try:
+            drawn = backend(np.zeros((1, 3, side, side), np.float32), np.zeros((1, len(config.aus)), np.float32))
+        except Exception as error:  # each runtime raises a class of its own
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ModelError(f"{path}: cannot compute ({reason}); export the model again") from error
+    for name, values in drawn._asdict().items():
+        if values is not None and values.shape != expected[name]:
+            raise ModelError(
+                f"{path}: {name} is {values.shape}, its config says {expected[name]}; export the model again"
+            )
+    return backend
 
 
 def _onnx(folder: Path) -> Path:
@@ -81,7 +108,7 @@ def _check_inputs(path: Path, config: ModelConfig, shapes: Mapping[str, Any]) ->
         raise ModelError(f"{path}: does not fit its config of {len(config.aus)} AUs; export the model again")
 
 
-def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -> Backend:
+def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -> tuple[Path, Backend]:
     openvino = require("openvino", "openvino")
     path = _onnx(folder)
     properties = {
@@ -122,10 +149,10 @@ def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -
         color, attention, *motion = (np.concatenate(parts) for parts in zip(*rows, strict=True))
         return Drawn(color, attention, motion[0] if motion else None)
 
-    return run
+    return path, run
 
 
-def _onnxruntime(folder: Path, config: ModelConfig, threads: int, precision: str) -> Backend:
+def _onnxruntime(folder: Path, config: ModelConfig, threads: int, precision: str) -> tuple[Path, Backend]:
     import onnxruntime
 
     path = _onnx(folder)
@@ -146,10 +173,10 @@ def _onnxruntime(folder: Path, config: ModelConfig, threads: int, precision: str
         color, attention, *motion = session.run(names, {"source": source, "condition": condition})
         return Drawn(color, attention, motion[0] if motion else None)
 
-    return run
+    return path, run
 
 
-def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> Backend:
+def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> tuple[Path, Backend]:
     torch = require("torch", "train")
     safetensors = require("safetensors.torch", "train")
     from ganimation.networks.generator import Generator
@@ -176,4 +203,4 @@ def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> B
         moved = None if motion is None else motion.float().contiguous().numpy()
         return Drawn(color.float().contiguous().numpy(), attention.float().contiguous().numpy(), moved)
 
-    return run
+    return path, run

@@ -15,12 +15,16 @@ from typing import Any
 from ganimation.errors import MediaError
 from ganimation.media.files import atomic
 from ganimation.media.provenance import SOURCE_TYPE, TOOL, Provenance
+from ganimation.text import parse_json
 from ganimation.version import __version__
 
 CERTIFICATE, KEY = "GANIMATION_C2PA_CERTIFICATE", "GANIMATION_C2PA_KEY"
 SWITCH = "GANIMATION_C2PA"
 #: Label of the assertion that holds the recipe.
 RECIPE = "dev.ganimation.recipe"
+
+#: Settings of the library with which it asks no other computer.
+OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
 
 #: What a self-made certificate is called, so that nobody takes it for more.
 TEST_NAME = "ganimation self-made test certificate, not trusted"
@@ -87,9 +91,14 @@ def read_credentials(path: Path) -> str:
     import c2pa
 
     try:
-        with path.open("rb") as stream, c2pa.Reader(kind, stream) as reader:
-            content: dict[str, Any] = json.loads(reader.json())
-    except c2pa.C2paError:
+        # a file may name an address that its manifest is to be fetched from: nothing is asked there
+        with (
+            c2pa.Context(c2pa.Settings.from_dict(OFFLINE)) as context,
+            path.open("rb") as stream,
+            c2pa.Reader(kind, stream, context=context) as reader,
+        ):
+            content: dict[str, Any] = parse_json(reader.json())
+    except (c2pa.C2paError, ValueError):
         return ""
     active = content.get("manifests", {}).get(content.get("active_manifest", ""), {})
     signature = active.get("signature_info", {})

@@ -18,12 +18,16 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from ganimation.errors import MediaError
+from ganimation.text import parse_json
 from ganimation.version import __version__
 
 #: IPTC: a composite of a real photo and of what a trained model drew.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 NAMESPACE = "https://ns.ganimation.dev/recipe/1.0/"
 TOOL = "ganimation"
+
+#: Bytes of a packet that is read; ours have a few hundred, and a hostile file could hold gigabytes.
+MAX_PACKET = 1 << 20
 
 _MP4_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _GIF_HEAD = b"\x21\xff\x0bXMP DataXMP"
@@ -60,14 +64,40 @@ class Provenance:
         Raises:
             ValueError, TypeError: it is something else.
         """
-        content = json.loads(text)
+        content = parse_json(text)
         if not isinstance(content, dict):
             raise TypeError(f"a recipe is an object, not a {type(content).__name__}")
         made = Provenance(**{**content, "faces": tuple(content.get("faces", ()))})
         texts, tables = (made.operation, made.model, made.version), (*made.faces, made.details)
         if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
             raise TypeError("a recipe's faces and details are objects, the rest is text")
+        if not all(_is_face(face) for face in made.faces):
+            raise TypeError("a face's AUs are numbers, or what it showed and what was asked")
         return made
+
+    def requests(self) -> list[tuple[int, str, str]]:
+        """Return number, AU and request of each face, ``(1, "AU12", "0.10 to 0.80")``."""
+        return [
+            (number, name, f"{value[0]:.2f} to {value[1]:.2f}" if isinstance(value, list) else str(value))
+            for number, face in enumerate(self.faces, start=1)
+            for name, value in face.get("aus", face.get("asked", {})).items()
+        ]
+
+
+def _is_face(face: Mapping[str, Any]) -> bool:
+    """Return whether a face of a recipe is of the form that this program writes."""
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
+    tables = [face[name] for name in ("aus", "asked", "from") if name in face]
+    return all(isinstance(table, dict) for table in tables) and all(
+        is_number(value)
+        or isinstance(value, str)
+        or (isinstance(value, list) and len(value) == 2 and all(map(is_number, value)))
+        for table in tables
+        for value in table.values()
+    )
 
 
 def packet(provenance: Provenance) -> bytes:
@@ -92,11 +122,12 @@ def packet(provenance: Provenance) -> bytes:
 def read_packet(data: bytes) -> tuple[Provenance | None, str]:
     """Return the recipe of an XMP packet, ``None`` if it is of others, and its digital source type."""
     begin, end = data.find(b"<x:xmpmeta"), data.find(b"</x:xmpmeta>")
-    if begin < 0 or end < 0:
+    text = data[begin : end + len(b"</x:xmpmeta>")]
+    if begin < 0 or end < 0 or len(text) > MAX_PACKET or b"<!" in text:  # a packet declares no entities
         return None, ""
     try:
-        root = ElementTree.fromstring(data[begin : end + len(b"</x:xmpmeta>")])
-    except ElementTree.ParseError:
+        root = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError, LookupError):  # the latter of encodings that there are not
         return None, ""
     source, recipe = "", None
     for node in root.iter():
@@ -136,22 +167,21 @@ def read_provenance(path: Path) -> tuple[Provenance | None, str]:
     """Return the recipe that a file carries, ``None`` if none of ours, and its digital source type, or ``""``.
 
     Raises:
-        MediaError: the file cannot be read.
+        MediaError: the file cannot be read, or it is neither a picture nor a film.
     """
     try:
         if path.suffix.lower() in (".mp4", ".mov", ".m4v"):
             found = _from_mp4(path)
         elif path.suffix.lower() == ".gif":
-            data = path.read_bytes()
-            start = data.rfind(_GIF_HEAD)
-            found = data[start + len(_GIF_HEAD) :] if start >= 0 else b""
+            found = _from_gif(path)
         elif path.suffix.lower() in (".webm", ".mkv", ".avi"):  # films that are read and never written
             path.stat()
             found = b""
         else:
             found = _from_picture(path)
         if not found and sidecar(path).is_file():
-            found = sidecar(path).read_bytes()
+            with sidecar(path).open("rb") as stream:
+                found = stream.read(MAX_PACKET)
     except FileNotFoundError:
         raise MediaError(f"{path}: no such file") from None
     except OSError as error:
@@ -171,7 +201,23 @@ def _from_picture(path: Path) -> bytes:
                 found = image.tag_v2.get(700, b"")
     except UnidentifiedImageError:
         raise MediaError(f"{path}: neither a picture nor a film that can be read") from None
-    return found.encode() if isinstance(found, str) else bytes(found)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged or hostile file makes the decoders raise nearly anything
+        raise MediaError(f"{path}: damaged or unreadable ({error})") from error
+    if isinstance(found, str):
+        return found.encode("utf-8", "replace")
+    return found if isinstance(found, bytes) else b""
+
+
+def _from_gif(path: Path) -> bytes:
+    """Return the packet of a GIF, which this program writes at its end."""
+    with path.open("rb") as stream:
+        start = stream.seek(0, 2)
+        stream.seek(max(0, start - MAX_PACKET))
+        data = stream.read(MAX_PACKET)
+    start = data.rfind(_GIF_HEAD)
+    return data[start + len(_GIF_HEAD) :] if start >= 0 else b""
 
 
 def _from_mp4(path: Path) -> bytes:
@@ -189,6 +235,6 @@ def _from_mp4(path: Path) -> bytes:
                 break
             if kind == b"uuid" and head[8:24] == _MP4_XMP:
                 stream.seek(place + 24)
-                return stream.read(length - 24)
+                return stream.read(min(length - 24, MAX_PACKET)) if length > 24 else b""
             place += length
     return b""
