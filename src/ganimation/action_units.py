@@ -5,7 +5,6 @@ door and pass through :func:`intensity_from_facs`. An *expression* is a ``dict[s
 """
 
 import difflib
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import SupportsFloat
 
 from ganimation.errors import ActionUnitError
+from ganimation.text import parse_json
 
 #: The AUs of the bundled model. Other models bring their own list in their config.
 DEFAULT_AUS = (
@@ -228,11 +228,11 @@ def read_requests(path: Path, known: Iterable[str] = tuple(ACTION_UNITS)) -> tup
         ActionUnitError: the file cannot be read, is not such an object, or holds an unknown AU or value.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ActionUnitError(f"{path}: cannot read the expression ({error})") from error
-    except json.JSONDecodeError as error:
-        raise ActionUnitError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from error
+        content = parse_json(path.read_bytes())
+    except OSError as error:
+        raise ActionUnitError(f"{path}: cannot read the expression ({error.strerror})") from error
+    except ValueError as error:
+        raise ActionUnitError(f"{path}: not JSON ({error})") from error
     if not isinstance(content, dict):
         raise ActionUnitError(f'{path}: expected an object like {{"AU12": 0.8}}, found a {type(content).__name__}')
     return requests_from_mapping(content, known)
@@ -254,7 +254,11 @@ def requests_from_mapping(
             raise ActionUnitError(f"{name} is {value!r}; expected a number, or a string like '+0.3'")
         else:
             plain, side = _side(name)
-            requests.append(_request(parse_code(plain, known), float(value), False, side))
+            try:
+                number = float(value)
+            except OverflowError:
+                raise ActionUnitError(f"{name}: a number too large; an intensity lies in [0, 1]") from None
+            requests.append(_request(parse_code(plain, known), number, False, side))
     return _once(requests)
 
 

@@ -1,13 +1,15 @@
 """The model folder: what is in it and what its config says. Knows nothing of how the networks compute.
 
 MODEL/
-  config.json             AUs, crop size and template, condition, shape of the networks, how it was trained
+  config.json             AUs, crop size and template, condition, shape of the networks, how it was trained, and the
+                          SHA-256 of each file of weights
   generator.safetensors   weights, half precision
   critic.safetensors      weights, half precision; to train on from
   generator.onnx          the generator as the default backend runs it
   README.md               the model card
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,8 +20,11 @@ from typing import Any, Literal
 from ganimation.action_units import parse_code
 from ganimation.errors import ActionUnitError, ModelError
 from ganimation.faces.crop import CropTemplate
+from ganimation.text import parse_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+#: Sides of crops in pixels that a model may have; they are multiples of 4. At 1024 an edit takes over a gigabyte.
+SIZES = (32, 1024)
 CONFIG, GENERATOR, CRITIC, ONNX, CARD = (
     "config.json",
     "generator.safetensors",
@@ -43,6 +48,7 @@ class ModelConfig:
         annotator: who measured the AUs it was trained on.
         training: how it was trained: steps, hours, data; for people.
         precision: of ``generator.onnx``, ``float32`` or ``int8``.
+        files: SHA-256 of each file of weights, by name, in hexadecimal.
     """
 
     aus: tuple[str, ...]
@@ -54,6 +60,7 @@ class ModelConfig:
     annotator: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "float32"
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the text of ``config.json``."""
@@ -70,7 +77,7 @@ class ModelConfig:
         if not folder.is_dir():
             raise ModelError(f"{folder}: no such model folder; `ganimation export RUN -o MODEL` writes one")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_bytes())
         except FileNotFoundError:
             raise ModelError(f"{folder}: not a model folder (no {CONFIG}); `ganimation export` writes one") from None
         except (OSError, ValueError) as error:
@@ -84,11 +91,54 @@ class ModelConfig:
             content["aus"] = tuple(parse_code(code) for code in content["aus"])
             content["template"] = CropTemplate(**content["template"])
             config = ModelConfig(**content)
-        except (ActionUnitError, AttributeError, KeyError, TypeError) as error:
+            config.check()
+        except (ActionUnitError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{path}: damaged ({error}); export the model again") from error
-        if config.condition not in ("absolute", "relative") or not isinstance(config.size, int) or config.size % 4:
-            raise ModelError(f"{path}: damaged (condition {config.condition!r}, size {config.size!r}); export it again")
         return config
+
+    def check(self) -> None:
+        """Check what the rest of the program relies on.
+
+        Raises:
+            ValueError: a value that no model has; it is named.
+        """
+        if self.condition not in ("absolute", "relative"):
+            raise ValueError(f"condition {self.condition!r}; it is absolute or relative")
+        low, high = SIZES
+        if type(self.size) is not int or not low <= self.size <= high or self.size % 4:
+            raise ValueError(f"size {self.size!r}; it is a multiple of 4 in {low}..{high} pixels")
+        if not self.aus or len(set(self.aus)) < len(self.aus):
+            raise ValueError("AUs are missing or named twice")
+        for name in ("generator", "critic", "training", "files"):
+            if not isinstance(getattr(self, name), dict):
+                raise TypeError(f"{name} is {getattr(self, name)!r}; expected an object")
+
+    def read_weights(self, folder: Path, name: str) -> bytes:
+        """Return a file of weights that is what was exported.
+
+        Args:
+            folder: of the model.
+            name: of the file, :data:`GENERATOR`, :data:`CRITIC` or :data:`ONNX`.
+
+        Raises:
+            ModelError: it is missing, cannot be read, or its SHA-256 is not the one in the config.
+        """
+        path = folder / name
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise ModelError(f"{path}: missing; export the model again") from None
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+        if self.files.get(name) != hashlib.sha256(content).hexdigest():
+            raise ModelError(f"{path}: damaged (not the file whose SHA-256 is in {CONFIG}); export the model again")
+        return content
+
+
+def hash_weights(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of weights in a folder, for :attr:`ModelConfig.files`."""
+    names = [name for name in (GENERATOR, CRITIC, ONNX) if (folder / name).exists()]
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
 def bundled() -> Path:

@@ -25,6 +25,7 @@ from ganimation.action_units import parse_code
 from ganimation.errors import ActionUnitError, DatasetError, require
 from ganimation.faces.crop import CropTemplate
 from ganimation.media.files import atomic
+from ganimation.text import parse_json
 
 FORMAT_VERSION = 1
 ROWS_PER_SHARD = 4096
@@ -66,7 +67,7 @@ class DatasetInfo:
         """
         path = folder / "dataset.json"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_bytes())
         except FileNotFoundError:
             hint = "no such folder" if not folder.is_dir() else "no dataset.json in it; `ganimation prepare` makes one"
             raise DatasetError(f"{folder}: not a data set ({hint})") from None

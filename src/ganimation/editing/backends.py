@@ -96,13 +96,6 @@ def _checked(path: Path, config: ModelConfig, backend: Backend) -> Backend:
     return backend
 
 
-def _onnx(folder: Path) -> Path:
-    path = folder / ONNX
-    if not path.is_file():
-        raise ModelError(f"{path}: missing; export the model again")
-    return path
-
-
 def _check_inputs(path: Path, config: ModelConfig, shapes: Mapping[str, Any]) -> None:
     if set(shapes) != {"source", "condition"} or shapes["condition"][1] != len(config.aus):
         raise ModelError(f"{path}: does not fit its config of {len(config.aus)} AUs; export the model again")
@@ -110,7 +103,7 @@ def _check_inputs(path: Path, config: ModelConfig, shapes: Mapping[str, Any]) ->
 
 def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -> tuple[Path, Backend]:
     openvino = require("openvino", "openvino")
-    path = _onnx(folder)
+    path, content = folder / ONNX, config.read_weights(folder, ONNX)
     properties = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
@@ -128,7 +121,7 @@ def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -
             return compiled[shape]
 
     try:
-        model = core.read_model(path)
+        model = core.read_model(content)
         shapes = {node.any_name: [d.max_length for d in node.partial_shape] for node in model.inputs}
         _check_inputs(path, config, shapes)
         network((3, config.size, config.size))
@@ -155,12 +148,12 @@ def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -
 def _onnxruntime(folder: Path, config: ModelConfig, threads: int, precision: str) -> tuple[Path, Backend]:
     import onnxruntime
 
-    path = _onnx(folder)
+    path, content = folder / ONNX, config.read_weights(folder, ONNX)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a class of its own for every way a file can be damaged
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: damaged ({reason}); export the model again") from error
@@ -181,13 +174,11 @@ def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> t
     safetensors = require("safetensors.torch", "train")
     from ganimation.networks.generator import Generator
 
-    path = folder / GENERATOR
+    path, content = folder / GENERATOR, config.read_weights(folder, GENERATOR)
     try:
-        weights = safetensors.load_file(path)
+        weights = safetensors.load(content)
         generator = Generator(len(config.aus), **config.generator)
         generator.load_state_dict({name: value.float() for name, value in weights.items()})
-    except FileNotFoundError:
-        raise ModelError(f"{path}: missing; export the model again") from None
     except Exception as error:  # safetensors and load_state_dict raise what they like
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: damaged or of another shape ({reason}); export the model again") from error

@@ -1,6 +1,5 @@
 """Edit the faces of a photo: the paper's method on a photo in the wild (Sec. 6.5)."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,7 +55,7 @@ class Editor:
         self.config = ModelConfig.read(path)
         self._backend = load_backend(path, self.config, backend, threads, precision)
         self._reader = FaceReader(threads)
-        self.fingerprint = hashlib.sha256((path / ONNX).read_bytes()).hexdigest()[:12] if (path / ONNX).exists() else ""
+        self.fingerprint = self.config.files.get(ONNX, "")[:12]
 
     @classmethod
     def from_pretrained(

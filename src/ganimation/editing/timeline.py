@@ -2,7 +2,6 @@
 
 import bisect
 import csv
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from ganimation.action_units import DEFAULT_AUS, Request, intensity_from_facs, requests_from_mapping
 from ganimation.editing.animation import EASINGS
 from ganimation.errors import ActionUnitError
+from ganimation.text import parse_json
 
 #: ARKit's blendshapes that make each AU; left and right are averaged, several names take the largest.
 ARKIT: Mapping[str, tuple[str, ...]] = {
@@ -118,11 +118,11 @@ _Row = tuple[str, float, str, tuple[Request, ...]]
 
 def _of_json(path: Path, text: str, known: Sequence[str]) -> Iterable[_Row]:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
         frames = content["keyframes"]
         rows = [(frame["time"], frame["aus"], frame.get("easing", "smooth")) for frame in frames]
-    except json.JSONDecodeError as error:
-        raise ActionUnitError(f"{path}: not JSON (line {error.lineno}: {error.msg})") from error
+    except ValueError as error:
+        raise ActionUnitError(f"{path}: not JSON ({error})") from error
     except (KeyError, TypeError, AttributeError) as error:
         form = '{"keyframes": [{"time": 1.0, "aus": {"AU12": 0.8}, "easing": "smooth"}]}'
         raise ActionUnitError(f"{path}: expected {form}; {error} is missing or of another kind") from error

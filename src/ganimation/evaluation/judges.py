@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ganimation.assets import read_asset
 from ganimation.errors import MissingExtraError, require
 
 Pixels = NDArray[np.uint8]
@@ -154,7 +154,7 @@ def _network(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
 
 
 def _asset(name: str) -> bytes:
-    return files("ganimation.evaluation").joinpath(f"assets/{name}").read_bytes()
+    return read_asset("ganimation.evaluation", name)
 
 
 def _resize(crop: Pixels, side: int, channels: int, gray: bool = False) -> NDArray[np.float32]:

@@ -13,15 +13,17 @@ AU45 is not in the codes; it is the mean of the two eyeBlink scores, rescaled: 0
 ones. Coefficients are made by ``tools/fit_au_calibration.py`` and accuracy by AU stands in docs/results.md.
 """
 
+import io
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.action_units import DEFAULT_AUS
+from ganimation.assets import read_asset
 from ganimation.faces.crop import CropTemplate
 from ganimation.faces.landmarks import BLENDSHAPES, Landmarks
 
@@ -71,7 +73,7 @@ class Calibration:
         )
 
     @staticmethod
-    def load(path: Path) -> "Calibration":
+    def load(path: Path | BinaryIO) -> "Calibration":
         """Read what :meth:`save` wrote."""
         with np.load(path, allow_pickle=False) as data:
             low, high = data["blink"].tolist()
@@ -130,8 +132,7 @@ class Annotator:
     aus = DEFAULT_AUS
 
     def __init__(self) -> None:
-        with as_file(files("ganimation.faces").joinpath("assets/au_calibration.npz")) as path:
-            self._calibration = Calibration.load(path)
+        self._calibration = Calibration.load(io.BytesIO(read_asset("ganimation.faces", "au_calibration.npz")))
         self._columns = [self.aus.index(code) for code in self._calibration.aus]
 
     def __call__(self, looks: Landmarks, appearances: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -2,12 +2,12 @@
 
 import threading
 from dataclasses import dataclass
-from importlib.resources import files
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ganimation.assets import read_asset
 from ganimation.faces.crop import cut
 
 #: The longest side of the picture that the detector sees; a face smaller than about 10 pixels there goes unseen.
@@ -49,7 +49,7 @@ class FaceDetector:
     """YuNet (Wu et al., *YuNet: A Tiny Millisecond-level Face Detector*, 2023). Safe to share between threads."""
 
     def __init__(self, min_score: float = 0.6) -> None:
-        model = files("ganimation.faces").joinpath("assets/face_detection_yunet_2023mar.onnx").read_bytes()
+        model = read_asset("ganimation.faces", "face_detection_yunet_2023mar.onnx")
         self._lock = threading.Lock()
         self._net = cv2.FaceDetectorYN.create(
             "onnx", np.frombuffer(model, np.uint8), np.empty(0, np.uint8), (320, 320), score_threshold=min_score

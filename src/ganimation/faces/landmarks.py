@@ -1,12 +1,12 @@
 """478 landmarks, presence and 52 blendshapes of faces: Google's face landmarker, run in batches by ONNX Runtime."""
 
 from dataclasses import dataclass
-from importlib.resources import files
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from ganimation.assets import read_asset
 from ganimation.faces.crop import Transform, apply, cut, invert, similarity
 
 #: Side of the crop that the landmarker sees, in pixels.
@@ -55,7 +55,7 @@ class FaceLandmarker:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        model = files("ganimation.faces").joinpath("assets/face_landmarker.onnx").read_bytes()
+        model = read_asset("ganimation.faces", "face_landmarker.onnx")
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, crops: NDArray[np.uint8]) -> Landmarks:

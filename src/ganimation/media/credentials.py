@@ -5,6 +5,7 @@ own certificate first) and ``GANIMATION_C2PA_KEY`` (PEM, ES256). Without them a 
 when it is first needed; it proves no more than that the file was not changed since, and says so in its name.
 """
 
+import io
 import json
 import os
 import threading
@@ -50,6 +51,7 @@ def add_credentials(path: Path, provenance: Provenance, kind: str) -> None:
 
     Raises:
         MediaError: the certificate or key cannot be used.
+        OSError: the file cannot be written.
     """
     if not available() or kind not in _FORMATS:
         return
@@ -73,14 +75,36 @@ def add_credentials(path: Path, provenance: Provenance, kind: str) -> None:
             c2pa.Signer.from_info(info) as signer,
             c2pa.Builder(manifest) as builder,
             path.open("rb") as source,
-            signed.open("w+b") as result,
+            _Recorded(signed, "w+b") as result,
         ):
-            builder.sign(signer, _FORMATS[kind], source, result)
+            try:
+                builder.sign(signer, _FORMATS[kind], source, result)
+            except c2pa.C2paError:
+                if result.refusal is not None:
+                    raise result.refusal from None
+                raise
         signed.replace(path)
     except c2pa.C2paError as error:
         raise MediaError(f"content credentials cannot be signed ({error}); check {CERTIFICATE} and {KEY}") from error
     finally:
         signed.unlink(missing_ok=True)
+
+
+class _Recorded(io.FileIO):
+    """A file that remembers why it could not be written; the library that writes it forgets."""
+
+    refusal: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write all of the data."""
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[super().write(left) or 0 :]
+        except OSError as error:
+            self.refusal = error
+            raise
+        return len(data)
 
 
 def read_credentials(path: Path) -> str:

@@ -36,6 +36,8 @@ WRITABLE = tuple(_WRITERS)
 _HOLDS_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
 _EXIF_ORIENTATION = 0x0112
 
+_TIFF_XMP = 700
+
 # Tags by which a TIFF says how its pixels lie in the file; Pillow lists them with the EXIF.
 _TIFF_LAYOUT = (254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 296, 317, 320, 338, 339, 34675)
 
@@ -87,10 +89,11 @@ class Photo:
             return self
         if self.grey:
             pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
-        deep = self.deep
-        if deep is not None:
-            change = (pixels.astype(np.int32) - self.pixels) * 257
-            deep = np.clip(deep + change, 0, 65535).astype(np.uint16)
+        deep = None if self.deep is None else np.empty_like(self.deep)
+        if deep is not None and self.deep is not None:
+            for row in range(len(deep)):  # row by row: the numbers in between take twice the memory
+                change = (pixels[row].astype(np.int32) - self.pixels[row]) * 257
+                deep[row] = np.clip(self.deep[row] + change, 0, 65535)
         return replace(self, pixels=pixels, deep=deep, unchanged=False)
 
 
@@ -99,7 +102,8 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
 
     Args:
         path: the file.
-        max_pixels: width times height above which the picture is refused before it is decoded.
+        max_pixels: width times height above which the picture is refused before it is decoded. It bounds memory: a
+            pixel of 16 bits a colour counts twice, one with alpha a third more.
 
     Raises:
         MediaError: no such file, not a picture, damaged or cut short, too large, or smaller than 2x2.
@@ -109,8 +113,12 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what is an error or harmless here: size, odd EXIF
             with open_picture(path) as image:
-                _check_size(path, image.size, max_pixels)
-                return _decode(path, image)
+                _check_size(path, image, max_pixels)
+                if _bits(image) != 16:
+                    return replace(decode(image), source=path, unchanged=True)
+                header = _header_of_16_bit(image)
+            del image  # and what Pillow has decoded, before OpenCV decodes
+            return replace(_decode_16_bit(path, *header), source=path, unchanged=True)
     except FileNotFoundError:
         raise MediaError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -123,39 +131,43 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
         raise MediaError(f"{path}: damaged, cut short or unreadable ({error})") from error
 
 
-def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
+def _check_size(path: Path, image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    bits, alpha = _bits(image), image.has_transparency_data
+    counted = width * height * (2 if bits > 8 else 1) * (4 / 3 if alpha else 1)
+    if counted > max_pixels:
+        what = f"of {bits} bits{' with alpha' if alpha else ''}, which count as {counted / 1e6:.0f}"
         raise MediaError(
-            f"{path}: {width}x{height} is {width * height / 1e6:.0f} megapixels, the limit is {max_pixels / 1e6:g}; "
-            "--max-megapixels raises it"
+            f"{path}: {width}x{height} is {width * height / 1e6:.0f} megapixels"
+            f"{f' ({what})' if bits > 8 or alpha else ''}, the limit is {max_pixels / 1e6:g}; --max-megapixels raises it"
         )
-    if min(size) < 2:
+    if min(image.size) < 2:
         raise MediaError(f"{path}: {width}x{height} is too small to hold a face; the least is 2x2")
 
 
-def _decode(path: Path, image: Image.Image) -> Photo:
-    icc_profile, dpi = image.info.get("icc_profile"), image.info.get("dpi")
-    wide = _decode_16_bit(path, image)  # first: Pillow forgets how many bits there were once it has read the pixels
-    mode = image.mode
+def decode(image: Image.Image) -> Photo:
+    """Return an opened picture of at most 8 bits a colour; of more, what Pillow makes of it.
+
+    Raises:
+        Nearly anything, where the file is damaged.
+    """
+    mode, icc_profile = image.mode, image.info.get("icc_profile")
     image.load()
     orientation, exif = _read_exif(image)
     turn = _TURNS.get(orientation, np.asarray)
-    grey = mode in ("L", "LA", "1") or mode.startswith("I")
-    known: dict[str, Any] = {"icc_profile": icc_profile, "exif": exif, "dpi": dpi, "source": path, "unchanged": True}
-    if wide is not None:
-        deep, deep_alpha = (None if samples is None else np.ascontiguousarray(turn(samples)) for samples in wide)
-        assert deep is not None
-        return Photo((deep >> 8).astype(np.uint8), deep_alpha, deep, grey, **known)
     if mode == "CMYK":
-        image, known["icc_profile"] = _from_cmyk(image, icc_profile)
+        image, icc_profile = _from_cmyk(image, icc_profile)
+    dpi = image.info.get("dpi")
     alpha = None
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        alpha = np.asarray(image.getchannel("A"))
+        alpha = np.ascontiguousarray(turn(np.asarray(image.getchannel("A"))))
     pixels = np.array(turn(np.asarray(image.convert("RGB"))), order="C")
-    alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
-    return Photo(pixels, alpha, None, grey, **known)
+    return Photo(pixels, alpha, None, _is_grey(mode), icc_profile, exif, dpi)
+
+
+def _is_grey(mode: str) -> bool:
+    return mode in ("L", "LA", "1") or mode.startswith("I")
 
 
 def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
@@ -170,25 +182,32 @@ def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
         return 1, None
 
 
-def _decode_16_bit(path: Path, image: Image.Image) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None] | None:
-    """Decode 16-bit PNG and TIFF through OpenCV, because Pillow cuts colours to 8 bits; ``None`` if it is not one."""
-    if image.format not in ("PNG", "TIFF"):
-        return None
-    if not (image.mode.startswith("I") or _bits(image) == 16):
-        return None
+def _header_of_16_bit(image: Image.Image) -> tuple[Photo, int]:
+    """Return a photo of 16 bits as far as Pillow knows it, without pixels, and its orientation."""
+    known = (_is_grey(image.mode), image.info.get("icc_profile"))
+    orientation, exif = _read_exif(image)
+    if image.format == "TIFF":
+        orientation = 1  # OpenCV turns TIFFs itself, and nothing else
+    return Photo(np.empty((0, 0, 3), np.uint8), None, None, *known, exif, image.info.get("dpi")), orientation
+
+
+def _decode_16_bit(path: Path, header: Photo, orientation: int) -> Photo:
+    """Decode a 16-bit PNG or TIFF through OpenCV, because Pillow cuts colours to 8 bits."""
     samples = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if samples is None:
+    if samples is None or samples.dtype != np.uint16:
         raise MediaError(f"{path}: damaged, cut short or unreadable")
-    if samples.dtype != np.uint16:
-        return None
+    turn = _TURNS.get(orientation, np.asarray)
     if samples.ndim == 2:
         samples = np.repeat(samples[:, :, None], 3, axis=2)
-    alpha = samples[:, :, 3].astype(np.uint16) if samples.shape[2] == 4 else None
-    return np.ascontiguousarray(samples[:, :, 2::-1]).astype(np.uint16), alpha
+    alpha = np.ascontiguousarray(turn(samples[:, :, 3])).astype(np.uint16) if samples.shape[2] == 4 else None
+    deep = np.ascontiguousarray(turn(samples[:, :, 2::-1])).astype(np.uint16, copy=False)
+    pixels = np.empty(deep.shape, np.uint8)
+    np.right_shift(deep, 8, out=pixels, casting="unsafe")
+    return replace(header, pixels=pixels, alpha=alpha, deep=deep)
 
 
 def _bits(image: Image.Image) -> int:
-    """Return the file's bits a sample, which Pillow's ``mode`` hides for colour pictures."""
+    """Return the bits a sample of PNG and TIFF, which Pillow's ``mode`` hides for colour pictures; of others 8."""
     tiles = getattr(image, "tile", None)
     tile = tiles[0] if tiles else None
     if image.format == "PNG" and tile is not None and isinstance(tile[3], str):
@@ -297,23 +316,36 @@ def _write_8_bit(photo: Photo, path: Path, format_: str, xmp: bytes) -> None:
         alpha = photo.alpha if photo.alpha.dtype == np.uint8 else (photo.alpha >> 8).astype(np.uint8)
         image.putalpha(Image.fromarray(alpha))
     kept = {"icc_profile": photo.icc_profile, "exif": photo.exif, "dpi": photo.dpi}
-    options: dict[str, object] = {name: value for name, value in kept.items() if value}
+    options: dict[str, Any] = {name: value for name, value in kept.items() if value}
     if format_ == "JPEG":
         options |= {"quality": 95, "subsampling": 0}
     elif format_ == "WEBP":
         options |= {"lossless": True}
     elif format_ == "TIFF":
-        options |= {"compression": "tiff_deflate"}
+        options |= _tiff_options(photo.exif, xmp)
     if xmp and format_ == "PNG":
         options["pnginfo"] = png_info(xmp)
-    elif xmp and format_ == "TIFF":
-        options["tiffinfo"] = {700: xmp}
-    elif xmp:
+    elif xmp and format_ != "TIFF":
         options["xmp"] = xmp
+    encoded = io.BytesIO()  # a full disk is told by the system, not by an encoder that has no word for it
     try:
-        image.save(path, format=format_, **options)
-    except ValueError as error:
+        image.save(encoded, format=format_, **options)
+    except (ValueError, OSError) as error:
         raise MediaError(f"this picture cannot be written as {format_} ({error}); write .png") from error
+    path.write_bytes(encoded.getbuffer())
+
+
+def _tiff_options(exif: bytes | None, xmp: bytes) -> dict[str, Any]:
+    """Return how Pillow writes a TIFF with its metadata.
+
+    EXIF and GPS lie in directories of their own, which libtiff, the compressing encoder, cannot write.
+    """
+    tags = Image.Exif()
+    if exif:
+        tags.load(exif)
+    if xmp:
+        tags[_TIFF_XMP] = xmp
+    return {"exif": tags, "compression": "raw" if exif else "tiff_deflate"}
 
 
 def png_info(xmp: bytes) -> PngInfo:
@@ -341,4 +373,4 @@ def _write_16_bit(photo: Photo, path: Path, suffix: str, xmp: bytes) -> None:
     done, encoded = cv2.imencodeWithMetadata(suffix, samples, metadata_types, metadata)
     if not done:
         raise MediaError(f"{path}: the picture could not be encoded as {suffix}")
-    path.write_bytes(encoded.tobytes())
+    path.write_bytes(encoded.data)

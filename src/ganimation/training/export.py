@@ -1,11 +1,11 @@
 """From a run to a model folder: half-precision weights, ONNX, config and model card."""
 
-import json
 import logging
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from ganimation.action_units import ACTION_UNITS
 from ganimation.errors import ModelError, TrainingError, require
 from ganimation.faces.crop import CropTemplate
 from ganimation.media.files import atomic
-from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig
+from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig, hash_weights
 from ganimation.networks.critic import Critic
 from ganimation.networks.generator import Generator
+from ganimation.text import parse_json
 from ganimation.training import checkpoints
 
 
@@ -38,7 +39,7 @@ def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
         ModelError: ``folder`` cannot be written.
     """
     try:
-        recorded = json.loads((run / CONFIG).read_text(encoding="utf-8"))
+        recorded = parse_json((run / CONFIG).read_bytes())
         trained, about = recorded["training"], recorded["dataset"]
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"{run}: not a run of `ganimation train` ({error})") from error
@@ -132,7 +133,7 @@ def write_model(
         safetensors.save_file(halves, folder / name)
     generator.load_state_dict({key: value.half().float() for key, value in generator.state_dict().items()})
     write_onnx(generator, config.size, folder / ONNX)
-    (folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
+    (folder / CONFIG).write_text(replace(config, files=hash_weights(folder)).to_json(), encoding="utf-8")
     (folder / CARD).write_text(card(config) + notes, encoding="utf-8")
 
 

@@ -14,6 +14,7 @@ from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError, require
 from ganimation.media.files import atomic
 from ganimation.networks.generator import Generator
+from ganimation.text import parse_json
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.monitor import Finding, Health
 from ganimation.training.samples import sheet, write_png
@@ -107,7 +108,7 @@ def cut_metrics(path: Path, step: int) -> list[dict[str, Any]]:
     kept, lines = [], []
     for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
         try:
-            line = json.loads(text)
+            line = parse_json(text)
             if line["step"] <= step:
                 kept.append(text)
                 lines.append(line)

@@ -28,6 +28,7 @@ from torch import Tensor
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import MediaError, TrainingError, require
 from ganimation.media.files import atomic
+from ganimation.text import parse_json
 from ganimation.training import checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
 from ganimation.training.config import Phase, TrainingConfig, difference, emphasis_of
@@ -296,7 +297,7 @@ def _write_config(run: Path, config: TrainingConfig, dataset: FaceDataset) -> No
     path = run / "config.json"
     try:
         if path.exists():
-            old = json.loads(path.read_text(encoding="utf-8"))
+            old = parse_json(path.read_bytes())
             old["training"] = TrainingConfig.from_json(old["training"]).to_json()
             changed = difference(*(json.loads(json.dumps(value)) for value in (old, content)))
             if changed:

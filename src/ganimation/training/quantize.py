@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ganimation.errors import ModelError, TrainingError, require
 from ganimation.faces.crop import cut
-from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig
+from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig, hash_weights
 from ganimation.training.export import export, placed
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def export_int8(source: Path, folder: Path, faces: "FaceDataset", notes: Path | 
         else:
             export(source, new, notes)
         quantize(new, faces)
-        config = replace(ModelConfig.read(new), precision="int8")
+        config = replace(ModelConfig.read(new), precision="int8", files=hash_weights(new))
         (new / CONFIG).write_text(config.to_json(), encoding="utf-8")
     return config
 

@@ -1,6 +1,5 @@
 """What changes while training, and how it begins: fresh networks, or those of a model."""
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -90,19 +89,18 @@ class Start:
         """Read a model folder.
 
         Raises:
-            ModelError: not a model folder.
-            TrainingError: its weights are missing or damaged.
+            ModelError: not a model folder, or its weights are missing or damaged.
+            TrainingError: its weights are not safetensors.
         """
         safetensors = require("safetensors.torch", "train")
         config = ModelConfig.read(folder)
         try:
-            generator = safetensors.load_file(folder / GENERATOR)
-            critic = safetensors.load_file(folder / CRITIC) if (folder / CRITIC).exists() else {}
-            fingerprint = hashlib.sha256((folder / GENERATOR).read_bytes()).hexdigest()[:16]
-        except (OSError, ValueError, require("safetensors", "train").SafetensorError) as error:
+            generator = safetensors.load(config.read_weights(folder, GENERATOR))
+            critic = safetensors.load(config.read_weights(folder, CRITIC)) if CRITIC in config.files else {}
+        except (ValueError, require("safetensors", "train").SafetensorError) as error:
             raise TrainingError(f"{folder}: its weights cannot be read ({error}); export the model again") from error
         halves = [{name: value.float() for name, value in net.items()} for net in (generator, critic)]
-        return Start(config, halves[0], halves[1], fingerprint)
+        return Start(config, halves[0], halves[1], config.files[GENERATOR][:16])
 
     def fit(self, config: TrainingConfig) -> TrainingConfig:
         """Return the configuration with the shape of this model's networks, its image size and its condition."""

@@ -1,9 +1,9 @@
 """A run in a few lines, from its metrics."""
 
-import json
 from pathlib import Path
 
 from ganimation.errors import TrainingError
+from ganimation.text import parse_json
 
 #: Lines at the end of a phase that are averaged.
 LAST = 100
@@ -16,7 +16,7 @@ def summary(run: Path) -> str:
         TrainingError: the run has no metrics.
     """
     try:
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        lines = [parse_json(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise TrainingError(f"{run}: its metrics cannot be read ({error})") from error
     phases = list(dict.fromkeys(line["phase"] for line in lines))

@@ -1,6 +1,5 @@
 """The same for programs, over HTTP: ``edit`` and ``read``, see docs/web.md."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -11,6 +10,7 @@ import gradio as gr
 from ganimation.editing.editor import Editor
 from ganimation.errors import ActionUnitError, MediaError
 from ganimation.media.images import WRITABLE, read_image
+from ganimation.text import parse_json
 from ganimation.web.guards import guarded, in_turn
 from ganimation.web.store import Store
 
@@ -63,8 +63,8 @@ def _given(photo: str | None) -> Path:
 def _as_expression(value: Any) -> dict[str, float | str]:
     """Return an expression as a program gave it: an object, or its text."""
     try:
-        found = json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError as error:
+        found = parse_json(value) if isinstance(value, str) else value
+    except ValueError as error:
         raise ActionUnitError(f'the expression is not JSON ({error}); write {{"AU12": 0.8}}') from None
     if not isinstance(found, dict):
         raise ActionUnitError(f'the expression is {type(found).__name__}; write an object like {{"AU12": 0.8}}')
