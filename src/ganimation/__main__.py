@@ -1,8 +1,6 @@
 """``python -m ganimation`` is the command line."""
 
-import sys
-
-from ganimation.cli import main
+from ganimation.cli import console
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

@@ -1,29 +1,70 @@
 """The command line: parse, call one function, print. Heavy imports stay inside the commands."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from ganimation import __version__
 from ganimation.cli import editing, evaluation, films, serving, training
 from ganimation.cli.shared import process
 from ganimation.errors import GanimationError
+from ganimation.text import printable, shorten
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit status: 0, or 2 with one line on stderr for bad input, or 130 for Ctrl-C."""
+    """Run a command.
+
+    Returns:
+        The exit status: 0; 2 with one line on stderr for bad input or where the system refuses; 130 for Ctrl-C; 141
+        where nobody reads what is printed any more.
+    """
     options = _parser().parse_args(arguments)
     try:
         command: Callable[[argparse.Namespace], None] = options.command
         command(options)
+        sys.stdout.flush()
     except GanimationError as error:
-        who = f"ganimation, process {process()}" if process() else "ganimation"
-        print(f"{who}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
+    except BrokenPipeError:
+        _drop_output()
+        return 141
+    except OSError as error:  # a name too long, a disk full, no permission: the system's answer to what was asked
+        if error.filename is None:  # what is printed cannot be written
+            _drop_output()
+        where = "standard output" if error.filename is None else shorten(os.fsdecode(error.filename), 200)
+        return _refuse(f"{where}: {error.strerror or error}")
     except KeyboardInterrupt as interrupt:
         print(f"ganimation: {interrupt}" if str(interrupt) else "ganimation: stopped", file=sys.stderr)
         return 130
     return 0
+
+
+def console() -> NoReturn:
+    """Run the command of this process and end it; stopped by Ctrl-C it waits for no thread that hangs."""
+    status = main()
+    if status == 130:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def _refuse(reason: str) -> int:
+    who = f"ganimation, process {process()}" if process() else "ganimation"
+    with suppress(OSError):  # where stderr is full too, the status says it
+        print(f"{who}: {printable(' '.join(reason.split()))}", file=sys.stderr, flush=True)
+    return 2
+
+
+def _drop_output() -> None:
+    """Let what is left of standard output go nowhere, so that Python does not complain when it ends."""
+    with suppress(OSError, ValueError):  # a test's standard output has no number
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,15 +13,20 @@ from ganimation.cli.shared import (
     add_command,
     add_expression,
     add_limit,
+    add_output,
+    check_output,
     chosen_face,
     max_pixels,
     open_editor,
     open_photo,
     progress,
     read_expression,
+    say,
+    tell,
     told,
 )
 from ganimation.errors import ActionUnitError, FaceError, MediaError
+from ganimation.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +45,7 @@ def add(commands: Any) -> None:
 def _add_edit(commands: Any) -> None:
     parser = add_command(commands, "edit", _edit, "change the expression of a photo, a film, or many photos")
     add_expression(parser)
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True,
-        help=".jpg, .png, .webp or .tif; of a film: .mp4, .gif or .webp; of many photos: a folder",
-    )  # fmt: skip
+    add_output(parser, ".jpg, .png, .webp or .tif; of a film: .mp4, .gif or .webp; of many photos: a folder")
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help="of many photos: at once (default: all cores)")
     parser.add_argument("--seed", type=int, default=0, help="of a table's ranges (default 0)")
 
@@ -53,7 +55,7 @@ def _edit(options: argparse.Namespace) -> None:
 
     if is_clip(options.photo):
         films.edit_film(options)
-        print(options.output)
+        say(options.output)
         return
     if options.photo.is_dir() or options.photo.suffix.lower() == ".csv":
         _edit_many(options)
@@ -61,12 +63,15 @@ def _edit(options: argparse.Namespace) -> None:
     from ganimation.media.images import check_writable
 
     check_writable(options.output)
+    check_output(options, options.photo)
     which = chosen_face(options.face)
     editor = open_editor(options)
     requests = read_expression(options, editor)
     edit = editor.edit(open_photo(options, options.photo), requests, which)
     edit.save(options.output)
-    print(options.output)
+    if requests and edit.notice:
+        tell(edit.notice)
+    say(options.output)
 
 
 def _edit_many(options: argparse.Namespace) -> None:
@@ -98,19 +103,21 @@ def _edit_many(options: argparse.Namespace) -> None:
             progress=advance,
         )
     for path, reason in outcome.failed[:10]:
-        print(f"ganimation: {path.name} is left out: {reason}", file=sys.stderr)
+        tell(f"{path.name} is left out: {reason}")
     if len(outcome.failed) > 10:
-        print(f"ganimation: and {len(outcome.failed) - 10} more, see the manifest", file=sys.stderr)
+        tell(f"and {len(outcome.failed) - 10} more, see the manifest")
     if outcome.failed and not outcome.made and not outcome.kept:
         raise FaceError(f"none of the {len(tasks)} photos could be edited; {options.output / batch.MANIFEST} says why")
     kept = f", {outcome.kept} were there" if outcome.kept else ""
-    print(f"{options.output}: {outcome.made} made{kept}; {options.output / batch.MANIFEST}")
+    if outcome.unchanged:
+        tell(f"{outcome.unchanged} pictures are as they were: what was asked changes no pixel of them; ask for more")
+    say(f"{options.output}: {outcome.made} made{kept}; {options.output / batch.MANIFEST}")
 
 
 def _add_animate(commands: Any) -> None:
     parser = add_command(commands, "animate", _animate, "animate a photo from its own expression to another")
     add_expression(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, help=".mp4, .gif or .webp")
+    add_output(parser, ".mp4, .gif or .webp")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of the film (default 2)")
     parser.add_argument("--fps", type=float, default=25.0, help="frames a second (default 25)")
     parser.add_argument("--easing", default="smooth", help="smooth (default) or linear")
@@ -122,6 +129,8 @@ def _add_animate(commands: Any) -> None:
 
 
 def _animate(options: argparse.Namespace) -> None:
+    import numpy as np
+
     from ganimation.editing.animation import alphas
     from ganimation.editing.films import play
     from ganimation.editing.timeline import read_timeline
@@ -129,6 +138,7 @@ def _animate(options: argparse.Namespace) -> None:
     from ganimation.media.video import SUFFIXES, shrink, write_film
 
     check_writable(options.output, SUFFIXES)
+    check_output(options, options.photo)
     if not 16 <= options.max_side <= 8192:
         raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
     which = chosen_face(options.face)
@@ -145,11 +155,21 @@ def _animate(options: argparse.Namespace) -> None:
     else:
         count = round(timeline.seconds * options.fps) + 1
         film = play(editor.session(photo, {}, which), timeline, options.fps)
+    changed = False
+
+    def counted() -> "Iterator[Pixels]":
+        nonlocal changed
+        for number, frame in enumerate(film, start=1):
+            changed = changed or not np.array_equal(frame, photo.pixels)
+            yield frame
+            advance(number, count)
+
     with progress("frames") as advance:
-        counted = (advance(number, count) or frame for number, frame in enumerate(film, start=1))
         details = {"timeline": options.timeline.name} if options.timeline else {"easing": options.easing}
-        write_film(counted, options.output, options.fps, told("animate", editor, requests, **details))
-    print(options.output)
+        write_film(counted(), options.output, options.fps, told("animate", editor, requests, **details))
+    if not changed:
+        tell("the film does not move: what was asked changes no pixel with this model; ask for more")
+    say(options.output)
 
 
 def _add_read(commands: Any) -> None:
@@ -175,7 +195,7 @@ def _read(options: argparse.Namespace) -> None:
         return
     codes = list(found[0][1][0].aus) if found[0][1] else next((list(f[0].aus) for _, f in found if f), [])
     rows = [
-        (str(path), number, *face.box, face.score, *(face.aus[code] for code in codes))
+        (printable(str(path)), number, *face.box, face.score, *(face.aus[code] for code in codes))
         for path, faces in found
         for number, face in enumerate(faces, start=1)
     ]
@@ -186,11 +206,11 @@ def _read(options: argparse.Namespace) -> None:
         writer.writerows([[f"{value:.4f}" if isinstance(value, float) else value for value in row] for row in rows])
         return
     for path, faces in found:
-        print(f"{path}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
+        say(f"{path}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
         for number, face in enumerate(faces, start=1):
             x, y, width, height = (round(value) for value in face.box)
-            print(f"  face {number} at {x},{y} {width}x{height}")
-            print("   ", "  ".join(f"{code} {value:.2f}" for code, value in face.aus.items()))
+            say(f"  face {number} at {x},{y} {width}x{height}")
+            say("    " + "  ".join(f"{code} {value:.2f}" for code, value in face.aus.items()))
 
 
 def _add_verify(commands: Any) -> None:
@@ -220,16 +240,14 @@ def _verify(options: argparse.Namespace) -> None:
     for path, made, source, credentials in found:
         if made is not None:
             model = f", model {made.model}" if made.model else ""
-            print(f"{path}: says that ganimation {made.version} made it ({made.operation}{model})")
-            for number, face in enumerate(made.faces, start=1):
-                for name, value in face.get("aus", face.get("asked", {})).items():
-                    change = f"{value[0]:.2f} to {value[1]:.2f}" if isinstance(value, list) else value
-                    print(f"  face {number}  {name}  {change}")
+            say(f"{path}: says that ganimation {made.version} made it ({made.operation}{model})")
+            for number, name, change in made.requests():
+                say(f"  face {number}  {name}  {change}")
             for name, value in made.details.items():
-                print(f"  {name}  {value}")
+                say(f"  {name}  {value}")
         elif source:
-            print(f"{path}: says {source.rpartition('/')[2]}, not by ganimation")
+            say(f"{path}: says {source.rpartition('/')[2]}, not by ganimation")
         else:
-            print(f"{path}: does not say that it was made; that proves nothing, metadata is easily lost")
+            say(f"{path}: does not say that it was made; that proves nothing, metadata is easily lost")
         if credentials:
-            print(f"  content credentials: {credentials}")
+            say(f"  content credentials: {credentials}")

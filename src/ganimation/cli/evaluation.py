@@ -5,7 +5,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ganimation.cli.shared import add_command, add_target, open_editor, open_photo, progress, read_expression
+from ganimation.cli.shared import (
+    add_command,
+    add_output,
+    add_target,
+    check_output,
+    open_editor,
+    open_photo,
+    progress,
+    read_expression,
+    say,
+)
 from ganimation.errors import ActionUnitError
 
 
@@ -51,8 +61,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     exam.write(options.output)
     for name, found in exam.results.items():
         readers = ", ".join(f"{reader} {read['pcc']:.2f}" for reader, read in found["readers"].items())
-        print(f"{name}: PCC of single AUs by {readers}; zero edit {found['zero edit PSNR']['mean']:.1f} dB")
-    print(options.output / "index.html")
+        say(f"{name}: PCC of single AUs by {readers}; zero edit {found['zero edit PSNR']['mean']:.1f} dB")
+    say(options.output / "index.html")
 
 
 def _add_figure(commands: Any) -> None:
@@ -62,9 +72,7 @@ def _add_figure(commands: Any) -> None:
     parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="single-aus, attention, variability: one")
     add_target(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the random expressions (default 0)")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, help=".png, .pdf or .svg; interpolation also .gif, .webp or .mp4"
-    )
+    add_output(parser, ".png, .pdf or .svg; interpolation also .gif, .webp or .mp4")
 
 
 def _figure(options: argparse.Namespace) -> None:
@@ -72,10 +80,11 @@ def _figure(options: argparse.Namespace) -> None:
 
     if options.seed < 0:
         raise ActionUnitError(f"--seed {options.seed}: at least 0")
+    check_output(options, *options.photos)
     if not (options.au or options.emotion or options.expression):
         options.emotion = "happiness"
     editor = open_editor(options)
     photos = [(path.name, open_photo(options, path)) for path in options.photos]
     order = figures.Order(editor, photos, read_expression(options, editor), options.seed)
     figures.draw(options.name, order, options.output)
-    print(options.output)
+    say(options.output)

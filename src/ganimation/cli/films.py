@@ -14,16 +14,23 @@ from ganimation.cli.shared import (
     add_command,
     add_limit,
     add_model,
+    add_output,
+    check_output,
     chosen_face,
     open_editor,
     open_photo,
     progress,
     read_expression,
+    say,
+    tell,
     told,
 )
 from ganimation.errors import FaceError, MediaError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ganimation.editing.films import Performance, Seen
     from ganimation.faces.reader import FaceReader
     from ganimation.media.clip import Clip, Frame
@@ -38,7 +45,7 @@ def add(commands: Any) -> None:
     driver.add_argument("--by", type=Path, metavar="FILM", help="the film whose face drives")
     driver.add_argument("--camera", type=int, metavar="N", help="a photo is driven by this camera, from 0")
     parser.add_argument("--seconds", type=float, default=0.0, help="of the camera (default: until Ctrl-C)")
-    parser.add_argument("-o", "--output", type=Path, required=True, help=".mp4, .gif or .webp")
+    add_output(parser, ".mp4, .gif or .webp")
     parser.add_argument("--strength", type=float, default=1.0, help="of the driver's expression, in [0, 2] (default 1)")
     parser.add_argument("--regions", default="", metavar="LIST", help=f"which move (default: {', '.join(REGIONS)})")
     parser.add_argument(
@@ -59,8 +66,9 @@ def edit_film(options: argparse.Namespace) -> None:
     from ganimation.media.video import SUFFIXES
 
     check_writable(options.output, SUFFIXES)
+    check_output(options, options.photo)
     number = _number(options.face, "--face")
-    clip = _open(options.photo, options.output)
+    clip = _open(options.photo)
     editor = open_editor(options)
     seen = Seen()
     requests = read_expression(options, editor)
@@ -93,9 +101,9 @@ def read_film(options: argparse.Namespace) -> None:
             writer.writerow((number, f"{time:.4f}", *values))
     else:
         seen = acted.values[[not isnan(min(aus.values())) for _, aus in rows]]
-        print(f"{clip.path}: {len(rows)} frames, a face in {len(seen)}")
+        say(f"{clip.path}: {len(rows)} frames, a face in {len(seen)}")
         for code, column in zip(acted.aus, seen.T, strict=True):
-            print(f"  {code}  mean {column.mean():.2f}  highest {column.max():.2f}")
+            say(f"  {code}  mean {column.mean():.2f}  highest {column.max():.2f}")
     _tell(clip, None, None)
 
 
@@ -129,8 +137,9 @@ def _drive(options: argparse.Namespace) -> None:
     _check_side(options)
     number, driving = _number(options.face, "--face"), _number(options.driver_face, "--driver-face")
     regions = parse_regions(options.regions) if options.regions else REGIONS
-    driver = _open(options.by, options.output)
-    source = _open(options.source, options.output) if is_clip(options.source) else open_photo(options, options.source)
+    check_output(options, options.by, options.source)
+    driver = _open(options.by)
+    source = _open(options.source) if is_clip(options.source) else open_photo(options, options.source)
     editor = open_editor(options)
     if isinstance(source, Photo):
         still = Photo(shrink(to_srgb(source), options.max_side))
@@ -140,13 +149,15 @@ def _drive(options: argparse.Namespace) -> None:
     seen = Seen()
     made = told("drive", editor, strength=options.strength, regions=regions)
     if isinstance(source, Photo):
-        _write(drive_photo(session, performance, changes), driver, driver, options.output, made)
+        frames = _count(drive_photo(session, performance, changes), session.photo.pixels, seen)
+        _write(frames, driver, driver, options.output, made)
+        _tell(driver, options.output, seen)
     else:
         frames = drive_film(editor, source, performance, changes, seen, number)
         _write(_unless_empty(frames, seen), source, source, options.output, made)
         _tell(source, options.output, seen)
-    _tell(driver, options.output, None)
-    print(options.output)
+        _tell(driver, options.output, None)
+    say(options.output)
 
 
 def _drive_live(options: argparse.Namespace) -> None:
@@ -175,7 +186,7 @@ def _drive_live(options: argparse.Namespace) -> None:
     session = editor.session(photo, {}, _number(options.face, "--face"))
     live = LiveDriver(session, editor.reader, options.strength, regions, _number(options.driver_face, "--driver-face"))
     made = told("drive", editor, strength=options.strength, regions=regions)
-    print("ganimation: look into the camera, at rest for a second; Ctrl-C ends", file=sys.stderr)
+    tell("look into the camera, at rest for a second; Ctrl-C ends")
     before = signal.signal(signal.SIGINT, lambda number, frame: camera.stop())
     try:
         frames = (Frame(live(frame.pixels, float(frame.time)), frame.time) for frame in camera)
@@ -183,8 +194,8 @@ def _drive_live(options: argparse.Namespace) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     if not live.seen:
-        print(f"ganimation: no face in any of the {count} frames; {options.output} does not move", file=sys.stderr)
-    print(options.output)
+        tell(f"no face in any of the {count} frames; {options.output} does not move")
+    say(options.output)
 
 
 def _check_side(options: argparse.Namespace) -> None:
@@ -192,14 +203,12 @@ def _check_side(options: argparse.Namespace) -> None:
         raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
 
 
-def _open(path: Path, output: Path) -> "Clip":
+def _open(path: Path) -> "Clip":
     from ganimation.media.clip import Clip
 
     clip = Clip(path)
-    if output.exists() and path.resolve() == output.resolve():
-        raise MediaError(f"{output}: is being read; choose another place with -o")
     if clip.notice:
-        print(f"ganimation: {path}: {clip.notice}", file=sys.stderr)
+        tell(f"{path}: {clip.notice}")
     return clip
 
 
@@ -210,6 +219,16 @@ def _write(frames: "Iterable[Frame]", like: "Clip", sound: "Clip", output: Path,
     with progress("frames") as advance:
         counted = (advance(number, max(number, like.count)) or frame for number, frame in enumerate(frames, start=1))
         write_timed(counted, output, like.rate, like.time_base, sound, made)
+
+
+def _count(frames: "Iterable[Frame]", still: "NDArray[np.uint8]", seen: "Seen") -> "Iterator[Frame]":
+    """Pass the frames of a photo's film on, and count those that differ from the photo."""
+    import numpy as np
+
+    for frame in frames:
+        seen.frames, seen.faces = seen.frames + 1, seen.faces + 1
+        seen.changed += not np.array_equal(frame.pixels, still)
+        yield frame
 
 
 def _unless_empty(frames: "Iterable[Frame]", seen: "Seen") -> "Iterator[Frame]":
@@ -223,10 +242,12 @@ def _tell(clip: "Clip", output: Path | None, seen: "Seen | None") -> None:
     """Say what a user would otherwise have to find out."""
     if clip.damaged is not None:
         ends = f"; {output} ends there" if output else ""
-        print(f"ganimation: {clip.path}: breaks off after {clip.damaged:.1f} seconds{ends}", file=sys.stderr)
+        tell(f"{clip.path}: breaks off after {clip.damaged:.1f} seconds{ends}")
     if seen is not None and seen.faces < seen.frames:
         passed = seen.frames - seen.faces
-        print(f"ganimation: no face in {passed} of {seen.frames} frames; they are as they were", file=sys.stderr)
+        tell(f"no face in {passed} of {seen.frames} frames; they are as they were")
+    if seen is not None and seen.faces and not seen.changed:
+        tell("the film is as it was: what was asked changes no pixel with this model; ask for more")
 
 
 def _number(text: str, option: str) -> int:

@@ -2,18 +2,48 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganimation.action_units import EMOTIONS, Request, parse_requests, read_requests
-from ganimation.errors import ActionUnitError, MediaError
+from ganimation.errors import MediaError
+from ganimation.text import printable
 
 if TYPE_CHECKING:
     from ganimation.editing.editor import Editor, Which
     from ganimation.media.images import Photo
     from ganimation.media.provenance import Provenance
+
+
+def say(text: object) -> None:
+    """Print a line, harmless to a terminal whatever files and their names hold."""
+    print(printable(str(text)))
+
+
+def tell(text: str) -> None:
+    """Print a notice on stderr, as one line."""
+    print(f"ganimation: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def add_output(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add where the result goes, and whether it may replace what it is made from."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help=text)
+    parser.add_argument("--overwrite", action="store_true", help="let the result replace the file that it is made from")
+
+
+def check_output(options: argparse.Namespace, *sources: Path) -> None:
+    """Check that the result replaces none of its sources, unless --overwrite says so.
+
+    Raises:
+        MediaError: it would.
+    """
+    output: Path = options.output
+    for source in sources:
+        if not options.overwrite and output.exists() and source.exists() and output.samefile(source):
+            raise MediaError(f"{output}: would replace what it is made from; choose another -o, or add --overwrite")
 
 
 def add_command(commands: Any, name: str, function: Callable[[argparse.Namespace], None], text: str) -> Any:
@@ -90,13 +120,9 @@ def told(operation: str, editor: "Editor", requests: "Sequence[Request]" = (), *
 
 def chosen_face(text: str) -> "Which":
     """Return what --face says."""
-    if text == "all":
-        return "all"
-    if text == "largest":
-        return "largest"
-    if text.isdecimal():
-        return int(text)
-    raise ActionUnitError(f"--face {text}: write largest, all, or a number from 1")
+    from ganimation.editing.editor import parse_which
+
+    return parse_which(text, "--face")
 
 
 def open_photo(options: argparse.Namespace, path: Path) -> "Photo":

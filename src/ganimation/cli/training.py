@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ganimation.cli.shared import add_command, process, progress
+from ganimation.cli.shared import add_command, process, progress, say
 from ganimation.errors import TrainingError, require
 
 
@@ -43,13 +43,13 @@ def _prepare(options: argparse.Namespace) -> None:
             jobs=options.jobs,
             progress=advance,
         )
-    print(f"{options.output}: " + ", ".join(f"{count} {split}" for split, count in info.counts.items()))
+    say(f"{options.output}: " + ", ".join(f"{count} {split}" for split, count in info.counts.items()))
     reasons: dict[str, int] = {}
     for entry in info.skipped:
         reason = entry["reason"].split(":")[0].split(" (")[0]
         reasons[reason] = reasons.get(reason, 0) + 1
     for reason, count in sorted(reasons.items(), key=lambda item: -item[1]):
-        print(f"  {count} skipped: {reason} (which: dataset.json)")
+        say(f"  {count} skipped: {reason} (which: dataset.json)")
 
 
 def _add_train(commands: Any) -> None:
@@ -90,13 +90,13 @@ def _train(options: argparse.Namespace) -> None:
         if not process():
             print(estimate)
         return
-    with _training_progress() as (report, say):
-        run.start(options.dataset, options.output, wish, machine, report, say, options.wandb)
+    with _training_progress() as (report, warn):
+        run.start(options.dataset, options.output, wish, machine, report, warn, options.wandb)
     if not process():
         from ganimation.training.summary import summary
 
         print(summary(options.output))
-        print(f"{options.output}: done; next: ganimation export {options.output} -o MODEL")
+        say(f"{options.output}: done; next: ganimation export {options.output} -o MODEL")
 
 
 @contextmanager
@@ -155,4 +155,4 @@ def _export(options: argparse.Namespace) -> None:
         config = export_int8(source, options.output, FaceDataset(options.faces), options.notes)
     else:
         config = export(options.run, options.output, options.notes)
-    print(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {len(config.aus)} AUs")
+    say(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {len(config.aus)} AUs")

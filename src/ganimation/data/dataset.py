@@ -161,7 +161,8 @@ class FaceDataset:
         group = bisect_right(self._starts, index) - 1
         file, number = self._groups[group]
         row = file.read_row_group(number, columns=["image"])["image"][index - self._starts[group]].as_py()
-        pixels = cv2.imdecode(np.frombuffer(row["bytes"], np.uint8), cv2.IMREAD_COLOR_RGB)
+        encoded = np.frombuffer((row or {}).get("bytes") or b"\0", np.uint8)  # OpenCV raises where there is nothing
+        pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
         if pixels is None or pixels.shape != (self.info.size, self.info.size, 3):
             found = "not a picture" if pixels is None else f"{pixels.shape[1]}x{pixels.shape[0]}"
             raise DatasetError(f"{row['path']}: {found} in the data set, expected {self.info.size} pixels square")

@@ -9,11 +9,13 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,12 @@ import numpy as np
 from ganimation.action_units import DEFAULT_AUS, OPENFACE_AUS
 from ganimation.data.dataset import FORMAT_VERSION, DatasetInfo, write_shards
 from ganimation.data.labels import SPLITS, PhotoLabel, read_labels, read_openface
-from ganimation.errors import DatasetError, MediaError, require
+from ganimation.errors import DatasetError, MediaError, MissingExtraError, require
 from ganimation.faces.annotator import ANNOTATOR
 from ganimation.faces.crop import CropTemplate, cut
 from ganimation.faces.reader import FaceReader
 from ganimation.media.files import atomic
-from ganimation.media.images import SUFFIXES, read_image
+from ganimation.media.images import SUFFIXES, find_photos, read_image
 
 PHOTOS_PER_PART = 128
 
@@ -78,7 +80,10 @@ def prepare(
         raise DatasetError(f"crop size {size}: it lies in 32..1024 pixels")
     if jobs is not None and jobs < 1:
         raise DatasetError(f"{jobs} jobs: at least 1")
-    found = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*") if path.suffix.lower() in SUFFIXES)
+    try:
+        found = [path.relative_to(photos).as_posix() for path in find_photos(photos)]
+    except MediaError as error:
+        raise DatasetError(str(error)) from error
     names = [name for name in found if _is_text(name)]
     if not names:
         raise DatasetError(f"{photos}: no photos in this folder ({' '.join(sorted(SUFFIXES))})")
@@ -175,7 +180,8 @@ def _run(
     missing = [number for number in range(len(chunks)) if not _is_whole(_part(parts, number))]
     done = total - sum(len(chunks[number]) for number in missing)
     progress(done, total)
-    with ProcessPoolExecutor(min(jobs, max(1, len(missing))), get_context("spawn")) as pool:
+    workers = min(jobs, max(1, len(missing)))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
         tasks = {}
         for number in missing:
             told = {name: known[name] for name in chunks[number] if name in known}
@@ -185,9 +191,24 @@ def _run(
                 task.result()
                 done += tasks[task]
                 progress(done, total)
+        except BrokenProcessPool as error:
+            raise DatasetError("a process ended (out of memory?); run again to go on, with fewer --jobs") from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)  # what runs is finished, what waits is dropped
             raise
+
+
+def _end_with_parent() -> None:
+    """Let this process end when the one that started it is gone, however that ended."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _is_whole(part: Path) -> bool:
@@ -236,7 +257,7 @@ def _row(plan: Plan, name: str, label: PhotoLabel) -> dict[str, Any] | str:
     """Return what a part holds of one photo, or the reason why it is skipped."""
     try:
         image = read_image(Path(plan.root) / name).pixels
-    except MediaError as error:
+    except (MediaError, MissingExtraError) as error:
         return str(error).removeprefix(f"{Path(plan.root) / name}: ")
     faces = _reader().read(image)
     if not faces:

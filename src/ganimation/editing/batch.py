@@ -6,8 +6,8 @@ at once or where a run was stopped.
 
 import csv
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,26 +16,37 @@ import numpy as np
 from ganimation.editing.editor import Editor
 from ganimation.editing.result import Edit
 from ganimation.editing.tasks import Task
-from ganimation.errors import FaceError, MediaError
+from ganimation.errors import FaceError, MediaError, MissingExtraError
 from ganimation.faces.reader import Face
 from ganimation.media.files import atomic
 from ganimation.media.images import Photo, check_writable, read_image
+from ganimation.text import printable
 
 MANIFEST = "manifest.csv"
 
 #: Seconds between two writings of the manifest.
 PACE = 5.0
 
+#: Seconds that pictures in hand get to be finished when a batch is stopped.
+GRACE = 10.0
+
+#: Note in the manifest of a picture in which nothing changed.
+UNCHANGED = "no pixel changed; ask for more"
+
 Row = dict[str, str]
 
 
 @dataclass
 class Outcome:
-    """What became of a batch: pictures made now, made before, and photos that could not be edited, with the reason."""
+    """What became of a batch: pictures made now, made before, and photos that could not be edited, with the reason.
+
+    ``unchanged`` of those made now are their photos, pixel by pixel.
+    """
 
     made: int
     kept: int
     failed: list[tuple[Path, str]]
+    unchanged: int = 0
 
 
 def run(
@@ -74,7 +85,7 @@ def run(
     pool = ThreadPoolExecutor(jobs, "edit")
     try:
         for number, task in enumerate(tasks):
-            rows = known.get((str(task.photo), str(task.output), model, task.asked))
+            rows = known.get((printable(str(task.photo)), printable(str(task.output)), model, task.asked))
             if rows and _is_newer(folder / task.output, task.photo):
                 manifest[number] = rows
                 outcome.kept += 1
@@ -86,6 +97,7 @@ def run(
             manifest[waiting[done]] = rows
             if rows[0]["output"]:
                 outcome.made += 1
+                outcome.unchanged += rows[0]["note"] == UNCHANGED
             else:
                 outcome.failed.append((tasks[waiting[done]].photo, rows[0]["note"]))
             progress(len(manifest), len(tasks))
@@ -93,24 +105,37 @@ def run(
                 _write_manifest(folder, manifest, editor.config.aus)
                 written = time.monotonic()
     finally:
-        pool.shutdown(cancel_futures=True)
+        _stop(pool, waiting)
         for done, number in waiting.items():  # what was finished while it was stopped
-            if number not in manifest and not done.cancelled() and done.exception() is None:
+            if number not in manifest and done.done() and not done.cancelled() and done.exception() is None:
                 manifest[number] = done.result()
         _write_manifest(folder, manifest, editor.config.aus)
     return outcome
 
 
+def _stop(pool: ThreadPoolExecutor, futures: Iterable[Future[list[Row]]]) -> None:
+    """Drop what waits, and give what runs a little time to end; a thread that hangs must not hold the program."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    wait(futures, GRACE)
+
+
 def _make(editor: Editor, task: Task, folder: Path, max_pixels: int, credentials: bool) -> list[Row]:
     """Make a picture; return its rows of the manifest."""
-    start = {"photo": str(task.photo), "output": str(task.output), "model": editor.fingerprint, "request": task.asked}
+    start = {
+        "photo": printable(str(task.photo)),
+        "output": printable(str(task.output)),
+        "model": editor.fingerprint,
+        "request": task.asked,
+    }
     try:
         edit = editor.edit(read_image(task.photo, max_pixels), task.requests, task.which)
         path = folder / task.output
         path.parent.mkdir(parents=True, exist_ok=True)
         edit.save(check_writable(path), credentials=credentials)
-    except (MediaError, FaceError) as error:
-        return [start | {"output": "", "note": str(error)}]
+    except (MediaError, FaceError, MissingExtraError) as error:
+        return [start | {"output": "", "note": printable(str(error))}]
+    except OSError as error:
+        return [start | {"output": "", "note": f"cannot be written ({error.strerror or error})"}]
     return [start | row for row in _measured(editor, edit, task)]
 
 
@@ -122,7 +147,8 @@ def _measured(editor: Editor, edit: Edit, task: Task) -> Iterator[Row]:
         seen = min(after, key=lambda other: _distance(other, face.face), default=None)
         if seen is not None and _distance(seen, face.face) > face.face.box[2] / 2:
             seen = None
-        row = {"face": str(number), "note": "" if seen else "no face is found in the result"}
+        note = "" if seen else "no face is found in the result"
+        row = {"face": str(number), "note": note if edit.changed else UNCHANGED}
         for code in editor.config.aus:
             row[f"{code}_shown"] = f"{face.face.aus[code]:.4f}"
             row[f"{code}_asked"] = f"{face.target[code]:.4f}" if code in named else ""

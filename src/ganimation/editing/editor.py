@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ganimation.action_units import REGIONS, Request, emotion_requests, requests_from_mapping
 from ganimation.editing.backends import load_backend
@@ -16,15 +17,16 @@ from ganimation.editing.result import SAME, Edit, EditedFace
 from ganimation.errors import FaceError, MediaError
 from ganimation.faces.crop import Moved, Transform, cut, paste_back
 from ganimation.faces.reader import Face, FaceReader
-from ganimation.media.images import Photo, read_image
+from ganimation.media.images import Photo, decode, photo_from_array, read_image
 from ganimation.model import ONNX, ModelConfig, bundled
+from ganimation.text import parse_count, shorten
 
 #: Width of the seam between a face's two sides, as a share of the crop's.
 MIDDLE = 0.16
 
 Which = Literal["largest", "all"] | int
 Pixels = NDArray[np.uint8]
-PhotoLike = Photo | Pixels | str | os.PathLike[str]
+PhotoLike = Photo | Pixels | Image.Image | str | os.PathLike[str]
 Expression = Mapping[str, float | str] | Mapping[str, float] | Sequence[Request]
 
 
@@ -81,7 +83,7 @@ class Editor:
         """Return the photo with an expression.
 
         Args:
-            photo: a path, a :class:`Photo`, or RGB uint8 (H, W, 3).
+            photo: a path, a :class:`Photo`, an image of Pillow, or uint8: RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W).
             expression: intensity by AU, as in ``{"AU12": 0.8, "AU06": "+0.3"}``, where a string may be relative; or
                 parsed requests. AUs that are not named keep what the photo shows.
             faces: ``largest``, ``all``, or a face's number from 1 in the order of :meth:`read`.
@@ -138,6 +140,8 @@ class Editor:
         if isinstance(by, str | os.PathLike):
             frames: Iterable[Frame] = Clip(by)
         else:
+            if not 1.0 <= fps <= 1000.0:
+                raise MediaError(f"fps {fps:g}: it lies in [1, 1000]")
             rate = Fraction(fps).limit_denominator(1001)
             frames = (Frame(pixels, number / rate) for number, pixels in enumerate(by))
         session = self.session(photo, {}, faces)
@@ -262,7 +266,8 @@ class Session:
         for face in edited:
             if face.color is not None and face.attention is not None:
                 pixels = paste_back(pixels, face.color, face.attention, face.transform, face.moved)
-        return Edit(self.photo.with_pixels(pixels), tuple(edited), self.editor.fingerprint)
+        result = self.photo.with_pixels(pixels)
+        return Edit(result, tuple(edited), self.editor.fingerprint, result is not self.photo)
 
 
 def across(sides: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -300,16 +305,35 @@ def choose(faces: Sequence[Face], which: Which) -> Sequence[Face]:
     return faces[number - 1 : number]
 
 
+def parse_which(text: str, name: str) -> Which:
+    """Return which faces a text means: ``largest``, ``all``, or a number from 1.
+
+    Args:
+        text: what was written.
+        name: of the option or column where it was written.
+
+    Raises:
+        FaceError: it is something else.
+    """
+    if text == "largest":
+        return "largest"
+    if text == "all":
+        return "all"
+    if number := parse_count(text):
+        return number
+    raise FaceError(f"{name} {shorten(text)}: write largest, all, or a number from 1")
+
+
 def as_photo(photo: PhotoLike) -> Photo:
     """Return a :class:`Photo` of what a caller may pass.
 
     Raises:
-        MediaError: a file that cannot be read, or an array that is not RGB uint8 (H, W, 3).
+        MediaError: a file that cannot be read, or an array that is not uint8 (H, W), (H, W, 3) or (H, W, 4).
     """
     if isinstance(photo, Photo):
         return photo
     if isinstance(photo, np.ndarray):
-        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or min(photo.shape[:2]) < 2:
-            raise MediaError(f"an image array of {photo.shape} {photo.dtype}; expected RGB uint8 (height, width, 3)")
-        return Photo(photo)
+        return photo_from_array(photo)
+    if isinstance(photo, Image.Image):
+        return decode(photo)
     return read_image(photo)

@@ -122,10 +122,11 @@ def watch(
 
 @dataclass
 class Seen:
-    """Frames that were edited, and in how many of them the face was seen."""
+    """Frames that were edited, in how many of them the face was seen, and how many differ from their source."""
 
     frames: int = 0
     faces: int = 0
+    changed: int = 0
 
 
 def edit_film(
@@ -189,4 +190,6 @@ def _edited(
         seen.faces += 1
         photo = Photo(frame.pixels)
         session = Session(editor, photo, [editor.plan(photo, face, requests)])
-        yield Frame(render(session, float(frame.time)), frame.time)
+        pixels = render(session, float(frame.time))
+        seen.changed += not np.array_equal(pixels, frame.pixels)
+        yield Frame(pixels, frame.time)

@@ -59,11 +59,13 @@ class Edit:
         photo: the result with all that the source file held beside its colours.
         faces: the faces that were asked to change, largest first.
         model: what tells the model from others.
+        changed: whether any pixel differs from the source's.
     """
 
     photo: Photo
     faces: tuple[EditedFace, ...]
     model: str = ""
+    changed: bool = True
 
     @property
     def image(self) -> NDArray[np.uint8]:
@@ -79,6 +81,17 @@ class Edit:
     def attention(self) -> NDArray[np.float32] | None:
         """A of the first face, see :class:`EditedFace`."""
         return self.faces[0].attention
+
+    @property
+    def notice(self) -> str:
+        """One sentence where the result is the source, pixel by pixel; empty where something changed."""
+        if self.changed:
+            return ""
+        asked = {name: change for face in self.faces for name, change in face.changes().items()}
+        if not asked:
+            return "the photo is as it was: it shows what was asked already"
+        changes = ", ".join(f"{name} from {shown:.2f} to {value:.2f}" for name, (shown, value) in asked.items())
+        return f"the photo is as it was: {changes} changes no pixel with this model; ask for more"
 
     def _repr_png_(self) -> bytes:
         """Show the result in a notebook, at most 1,024 pixels a side."""

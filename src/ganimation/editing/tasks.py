@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ganimation.action_units import Request, emotion_requests, parse_requests
-from ganimation.editing.editor import Which
+from ganimation.editing.editor import Which, parse_which
 from ganimation.errors import ActionUnitError, GanimationError, MediaError
-from ganimation.media.images import SUFFIXES, WRITABLE
+from ganimation.media.images import SUFFIXES, WRITABLE, find_photos
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,9 @@ def tasks_of_folder(folder: Path, output: Path, requests: tuple[Request, ...], w
         MediaError: there is no photo.
     """
     inside = output.resolve()
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and inside not in path.resolve().parents and not path.name.startswith(".")
-    )
+    found = [
+        path for path in find_photos(folder) if inside not in path.resolve().parents and not path.name.startswith(".")
+    ]
     if not found:
         raise MediaError(f"{folder}: no photos in this folder ({' '.join(sorted(SUFFIXES))})")
     tasks, taken = [], set()
@@ -114,12 +112,11 @@ def _task_of_row(
         asked = {r.name: r for r in emotion_requests(cells["emotion"], strength, known)}
     asked |= {r.name: r for r in parse_requests(texts, known)}
     face = cells.get("face") or "largest"
-    which: Which = "all" if face == "all" else "largest" if face == "largest" else int(_number(face, "face"))
     name = cells.get("output") or f"{number:04d}-{Path(cells['photo']).stem}.png"
     output = Path(name)
     if output.is_absolute() or ".." in output.parts or output.suffix.lower() not in WRITABLE:
         raise MediaError(f"output {name}: a name inside the folder, ending in {' '.join(WRITABLE)}")
-    return Task(folder / cells["photo"], output, tuple(asked.values()), which)
+    return Task(folder / cells["photo"], output, tuple(asked.values()), parse_which(face, "face"))
 
 
 def _number(text: str, name: str) -> float:

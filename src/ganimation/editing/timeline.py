@@ -143,6 +143,8 @@ def _of_csv(path: Path, text: str, known: Sequence[str]) -> Iterable[_Row]:
     first: float | None = None
     for number, row in enumerate(reader, start=2):
         where = f"{path}, line {number}"
+        if None in row or None in row.values():
+            raise ActionUnitError(f"{where}: not as many cells as there are columns ({len(reader.fieldnames or [])})")
         try:
             time = time_of(row)
             first = time if first is None else first

@@ -20,6 +20,7 @@ from ganimation.faces.landmarks import (
     region_from_eyes,
     region_from_points,
 )
+from ganimation.media.images import photo_from_array
 
 #: Presence below which the landmarker says there is no usable face.
 MIN_PRESENCE = 0.5
@@ -79,7 +80,12 @@ class FaceReader:
         return self._annotator.aus
 
     def read(self, image: NDArray[np.uint8]) -> list[Face]:
-        """Return every usable face of an image (RGB uint8, (H, W, 3)), the largest first."""
+        """Return every usable face of an image (RGB uint8, (H, W, 3)), the largest first.
+
+        Raises:
+            MediaError: it is something else.
+        """
+        image = photo_from_array(image).pixels
         detections = self._detector.detect(image)
         faces: list[Face] = []
         for start in range(0, len(detections), _BATCH):

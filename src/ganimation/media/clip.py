@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ganimation.errors import MediaError
+from ganimation.errors import MediaError, require
 from ganimation.media.ahead import ahead
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _PLAYLISTS = (".m3u8", ".m3u", ".mpd", ".ffconcat")
 CLIP_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
 #: Transfer curves of high dynamic range, by their numbers in ITU-T H.273: PQ and HLG.
 _HDR = (16, 18)
+_UNKNOWN_CODEC = "its codec cannot be read here; give H.264, HEVC, VP9 or AV1"
 
 Pixels = NDArray[np.uint8]
 
@@ -61,6 +62,7 @@ class Clip:
 
     Raises:
         MediaError: there is none, it is not a film, its frames are too large, or it has no pictures.
+        MissingExtraError: the extra ``films`` is not installed.
     """
 
     def __init__(self, path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> None:
@@ -103,28 +105,29 @@ class Clip:
                 self.damaged = float(last)
 
     def _open(self) -> "InputContainer":
-        import av
-
         if not self.path.is_file():
             raise MediaError(f"{self.path}: no such file")
+        av = require("av", "films")
         if self.path.suffix.lower() in _PLAYLISTS:  # opening one opens what it names
             raise MediaError(f"{self.path}: a list of films, not a film; give an MP4")
         try:
-            container = av.open(str(self.path))
+            container: InputContainer = av.open(str(self.path))
         except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise MediaError(f"{self.path}: not a film that can be read ({_reason(error)}); give an MP4") from error
+            raise MediaError(f"{self.path}: not a film that can be read ({reason(error)}); give an MP4") from error
         if set(container.format.name.split(",")) & {"hls", "dash", "concat"}:
             container.close()
             raise MediaError(f"{self.path}: a list of films, not a film; give an MP4")
         if not container.streams.video:
             container.close()
             raise MediaError(f"{self.path}: a film without pictures (sound only?); give one that shows a face")
+        if container.streams.video[0].codec_context is None:
+            container.close()
+            raise MediaError(f"{self.path}: {_UNKNOWN_CODEC}")
         container.streams.video[0].thread_type = "AUTO"
         return container
 
     def _decoded(self, container: "InputContainer") -> Iterator["VideoFrame"]:
-        import av
-
+        av = require("av", "films")
         seen = 0.0
         try:
             for frame in container.decode(video=0):
@@ -132,7 +135,7 @@ class Clip:
                 yield frame
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, av.error.DecoderNotFoundError):
-                raise MediaError(f"{self.path}: its codec cannot be read here; give H.264, HEVC, VP9 or AV1") from error
+                raise MediaError(f"{self.path}: {_UNKNOWN_CODEC}") from error
             self.damaged = seen
 
 
@@ -171,5 +174,6 @@ def _notice(frame: "VideoFrame") -> str:
     return f"{bits} bits a colour: read in 8" if bits > 8 else ""
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return in a few words what FFmpeg complains about."""
     return getattr(error, "strerror", None) or str(error).splitlines()[0]

@@ -1,8 +1,15 @@
 """Which pictures are opened. Others that Pillow knows run programs (EPS) or decode before their size is known (ICO)."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image
+
+from ganimation.errors import require
+
+#: What brings the decoder of HEIC, whose licence (LGPL) not everybody can take.
+HEIC_EXTRA = "heic"
+_HEIC = (".heic", ".heif")
 
 #: By Pillow's names; what is not installed is left out.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
@@ -14,10 +21,12 @@ def open_picture(path: Path) -> Image.Image:
     Raises:
         UnidentifiedImageError: it is in none of the formats.
         OSError: it cannot be read.
+        MissingExtraError: a HEIC, and the extra ``heic`` is not installed.
     """
-    import pi_heif
-
-    pi_heif.register_heif_opener(thumbnails=False)
+    if find_spec("pi_heif"):
+        require("pi_heif", HEIC_EXTRA).register_heif_opener(thumbnails=False)
+    elif path.suffix.lower() in _HEIC and path.exists():
+        require("pi_heif", HEIC_EXTRA)
     Image.init()
     Image.MAX_IMAGE_PIXELS = None  # readers have limits of their own, checked from the header, with a better message
     return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])

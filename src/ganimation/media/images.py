@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from ganimation.errors import MediaError
+from ganimation.errors import GanimationError, MediaError
 from ganimation.media.credentials import add_credentials
 from ganimation.media.files import atomic
 from ganimation.media.formats import open_picture
@@ -125,8 +125,11 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
         raise MediaError(f"{path}: a folder, not a picture") from None
     except UnidentifiedImageError:
         raise MediaError(f"{path}: not a picture in a format that can be read (JPEG, PNG, WebP, TIFF, HEIC)") from None
-    except MediaError:
+    except GanimationError:
         raise
+    except OSError as error:  # without a number it is a decoder's
+        what = f"cannot be read ({error.strerror})" if error.errno else f"damaged, cut short or unreadable ({error})"
+        raise MediaError(f"{path}: {what}") from error
     except Exception as error:  # a damaged file makes the decoders raise nearly anything
         raise MediaError(f"{path}: damaged, cut short or unreadable ({error})") from error
 
@@ -136,10 +139,11 @@ def _check_size(path: Path, image: Image.Image, max_pixels: int) -> None:
     bits, alpha = _bits(image), image.has_transparency_data
     counted = width * height * (2 if bits > 8 else 1) * (4 / 3 if alpha else 1)
     if counted > max_pixels:
-        what = f"of {bits} bits{' with alpha' if alpha else ''}, which count as {counted / 1e6:.0f}"
+        what = f" of {bits} bits{' with alpha' if alpha else ''}, which count as {counted / 1e6:.0f}"
+        what = what if bits > 8 or alpha else ""
         raise MediaError(
-            f"{path}: {width}x{height} is {width * height / 1e6:.0f} megapixels"
-            f"{f' ({what})' if bits > 8 or alpha else ''}, the limit is {max_pixels / 1e6:g}; --max-megapixels raises it"
+            f"{path}: {width}x{height} is {width * height / 1e6:.0f} megapixels{what}, "
+            f"the limit is {max_pixels / 1e6:g}; --max-megapixels raises it"
         )
     if min(image.size) < 2:
         raise MediaError(f"{path}: {width}x{height} is too small to hold a face; the least is 2x2")
@@ -164,6 +168,44 @@ def decode(image: Image.Image) -> Photo:
         alpha = np.ascontiguousarray(turn(np.asarray(image.getchannel("A"))))
     pixels = np.array(turn(np.asarray(image.convert("RGB"))), order="C")
     return Photo(pixels, alpha, None, _is_grey(mode), icc_profile, exif, dpi)
+
+
+def photo_from_array(array: NDArray[Any]) -> Photo:
+    """Return a photo of an array: uint8, RGB (H, W, 3), RGBA (H, W, 4), or grey (H, W) or (H, W, 1).
+
+    Raises:
+        MediaError: of another kind or shape, or smaller than 2x2; what it is and what is taken is said.
+    """
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.dtype != np.uint8 or min(array.shape[:2]) < 2:
+        hint = "; multiply floats in [0, 1] by 255 and convert them" if array.dtype.kind == "f" else ""
+        raise MediaError(
+            f"an image of shape {array.shape}, {array.dtype}: expected uint8, (height, width, 3) for RGB, "
+            f"(height, width, 4) for RGBA or (height, width) for grey, at least 2x2{hint}"
+        )
+    alpha = np.ascontiguousarray(array[:, :, 3]) if array.shape[2] == 4 else None
+    grey = array.shape[2] == 1
+    pixels = np.repeat(array, 3, axis=2) if grey else np.ascontiguousarray(array[:, :, :3])
+    return Photo(pixels, alpha, grey=grey)
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """Return the photos of a folder and its subfolders, by their endings, in order.
+
+    Raises:
+        MediaError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise MediaError(f"{error.filename}: cannot be read ({error.strerror}); give read permission, or move it")
+
+    return sorted(
+        Path(place, name)
+        for place, _, names in os.walk(folder, onerror=refuse)
+        for name in names
+        if Path(name).suffix.lower() in SUFFIXES
+    )
 
 
 def _is_grey(mode: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from ganimation.errors import MediaError
+from ganimation.errors import GanimationError, MediaError
 from ganimation.text import parse_json
 from ganimation.version import __version__
 
@@ -201,7 +201,7 @@ def _from_picture(path: Path) -> bytes:
                 found = image.tag_v2.get(700, b"")
     except UnidentifiedImageError:
         raise MediaError(f"{path}: neither a picture nor a film that can be read") from None
-    except OSError:
+    except (OSError, GanimationError):
         raise
     except Exception as error:  # a damaged or hostile file makes the decoders raise nearly anything
         raise MediaError(f"{path}: damaged or unreadable ({error})") from error

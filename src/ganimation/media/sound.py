@@ -6,14 +6,17 @@ from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ganimation.errors import require
 from ganimation.media.clip import Clip
 
 if TYPE_CHECKING:
     from av import Packet
     from av.container import OutputContainer
 
-#: Codecs that MP4 holds and players expect there; their packets are copied. Everything else becomes AAC.
+#: Codecs that MP4 holds and players expect there; their packets are copied from containers whose times are exact.
+#: Everything else becomes AAC.
 _COPIED = ("aac", "mp3", "ac3", "alac", "opus")
+_EXACT = frozenset({"mp4", "mov", "matroska", "webm"})
 
 
 class SoundTrack:
@@ -25,8 +28,7 @@ class SoundTrack:
     """
 
     def __init__(self, container: "OutputContainer", clip: Clip | None) -> None:
-        import av
-
+        av = require("av", "films")
         self._container, self._source, self._start = container, None, Fraction(0)
         self._packets: Iterator[tuple[Fraction, Packet[Any]]] = iter(())
         if clip is None or not clip.has_sound:
@@ -34,7 +36,9 @@ class SoundTrack:
         source = av.open(str(clip.path))
         self._source, self._start = source, clip.start
         stream = source.streams.audio[0]
-        if stream.codec_context.name in _COPIED:
+        if stream.codec_context is None:  # a codec that nobody here knows: silence
+            return
+        if stream.codec_context.name in _COPIED and _EXACT & set(source.format.name.split(",")):
             copy = container.add_stream_from_template(stream)
             self._packets = _copied(source, copy)
         else:
@@ -63,11 +67,12 @@ class SoundTrack:
 
 def _copied(source, copy) -> Iterator[tuple[Fraction, "Packet[Any]"]]:  # type: ignore[no-untyped-def]
     """Yield the packets of a track, with their times; a damaged end ends it."""
-    import av
-
+    av = require("av", "films")
+    last = None
     try:
         for packet in source.demux(source.streams.audio[0]):
-            if packet.dts is not None and packet.pts is not None:
+            if packet.dts is not None and packet.pts is not None and (last is None or packet.dts > last):
+                last = packet.dts
                 at = packet.pts * packet.time_base
                 packet.stream = copy
                 yield at, packet
@@ -77,15 +82,20 @@ def _copied(source, copy) -> Iterator[tuple[Fraction, "Packet[Any]"]]:  # type: 
 
 def _encoded(source, encoder) -> Iterator[tuple[Fraction, "Packet[Any]"]]:  # type: ignore[no-untyped-def]
     """Yield a track as AAC."""
-    import av
-
+    av = require("av", "films")
     context = encoder.codec_context
     resampler = av.AudioResampler(format=context.format, layout=context.layout, rate=context.sample_rate)
 
     def frames() -> Iterator[object]:
         try:
+            after = None  # the last sample: some containers (AVI) give times so roughly that frames overlap
             for frame in source.decode(source.streams.audio[0]):
-                yield from resampler.resample(frame)
+                for part in resampler.resample(frame):
+                    begins = round((part.pts or 0) * (part.time_base or Fraction(0)) * context.sample_rate)
+                    begins = begins if after is None else max(begins, after)
+                    part.pts, part.time_base = begins, Fraction(1, context.sample_rate)
+                    after = begins + part.samples
+                    yield part
         except av.error.FFmpegError:
             pass
         yield None

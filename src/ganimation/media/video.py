@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -13,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganimation.errors import MediaError
+from ganimation.errors import MediaError, require
 from ganimation.media.ahead import ahead
-from ganimation.media.clip import Clip, Frame
+from ganimation.media.clip import Clip, Frame, reason
 from ganimation.media.credentials import add_credentials
 from ganimation.media.files import atomic
 from ganimation.media.images import check_writable
@@ -69,6 +70,7 @@ def write_timed(
 
     Raises:
         MediaError: the place or the format cannot hold it, or there are no frames.
+        MissingExtraError: an .mp4, and the extra ``films`` is not installed.
     """
     path = check_writable(path, SUFFIXES)
     with closing(ahead(frames)) as stream:
@@ -121,8 +123,23 @@ def _write_mp4(
     shape: tuple[int, int],
     sound: Clip | None,
 ) -> None:
-    import av
+    av = require("av", "films")
+    height, width = shape
+    try:
+        _encode(av, frames, path, rate, time_base, (height, width), sound)
+    except av.error.FFmpegError as error:
+        raise MediaError(f"the film cannot be encoded as MP4 ({reason(error)})") from error
 
+
+def _encode(
+    av: ModuleType,
+    frames: Iterable[Frame],
+    path: Path,
+    rate: Fraction,
+    time_base: Fraction,
+    shape: tuple[int, int],
+    sound: Clip | None,
+) -> None:
     height, width = shape
     with av.open(path, "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate)

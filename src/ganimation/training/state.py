@@ -96,7 +96,7 @@ class Start:
         config = ModelConfig.read(folder)
         try:
             generator = safetensors.load(config.read_weights(folder, GENERATOR))
-            critic = safetensors.load(config.read_weights(folder, CRITIC)) if CRITIC in config.files else {}
+            critic = safetensors.load(config.read_weights(folder, CRITIC)) if (folder / CRITIC).exists() else {}
         except (ValueError, require("safetensors", "train").SafetensorError) as error:
             raise TrainingError(f"{folder}: its weights cannot be read ({error}); export the model again") from error
         halves = [{name: value.float() for name, value in net.items()} for net in (generator, critic)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ganimation.editing.editor import Editor
+from ganimation.editing.editor import Editor, parse_which
 from ganimation.errors import ActionUnitError, MediaError
 from ganimation.media.images import WRITABLE, read_image
 from ganimation.text import parse_json
@@ -41,11 +41,10 @@ class Programs:
     @guarded
     @in_turn
     def _edit_file(self, photo: str | None, expression: Any, face: str | None = "largest") -> str:
-        source, asked, which = _given(photo), _as_expression(expression), str(face or "largest")
+        source, asked, which = _given(photo), _as_expression(expression), parse_which(str(face or "largest"), "face")
         image = read_image(source, self.max_pixels)
         path = self.store.place(edited(source.name))
-        number: Any = int(which) if which.isdecimal() and len(which) < 6 else which
-        self.editor.edit(image, asked, number).save(path)
+        self.editor.edit(image, asked, which).save(path)
         return str(path)
 
     @guarded
