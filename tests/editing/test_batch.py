@@ -127,7 +127,7 @@ def test_a_table_of_stimuli_gives_the_same_bytes_for_the_same_seed(album: Path, 
         ("photo,AU12\n,1\n", "row 1: no photo is named"),
         ("photo,AU12,output\na.png,1,../b.png\n", "row 1: output ../b.png: a name inside the folder"),
         ("photo,AU12,output\na.png,1,b.png\na.png,0,b.png\n", "2 rows have the output b.png"),
-        ("photo,face\na.png,left\n", "row 1: face 'left': not a number"),
+        ("photo,face\na.png,left\n", "row 1: face left: write largest"),
         ("photo,emotion,strength\na.png,joy,1\n", "row 1: unknown emotion 'joy'"),
     ],
 )

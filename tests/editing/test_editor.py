@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from ganimation import Editor, Photo
+from ganimation import Edit, Editor, Photo
 from ganimation.action_units import DEFAULT_AUS, Request
 from ganimation.editing.animation import alphas
 from ganimation.editing.editor import across
@@ -122,8 +123,48 @@ def test_bad_calls(editor: Editor, astronaut: Pixels) -> None:
         editor.edit(astronaut, {"AU12": 3})
     with pytest.raises(ActionUnitError, match=r"AU14 .dimpler. is not one of this model's"):
         editor.edit(astronaut, {"AU14": 0.5})
-    with pytest.raises(MediaError, match="expected RGB uint8"):
-        editor.edit(astronaut[:, :, 0], {"AU12": 0.5})
+    with pytest.raises(ActionUnitError, match="AU12: a number too large"):
+        editor.edit(astronaut, {"AU12": 10**400})
+    for array, kind in (
+        (astronaut / 255, r"\(512, 512, 3\), float64: expected uint8.*multiply floats"),
+        (astronaut[:, :, :2], r"\(512, 512, 2\), uint8: expected uint8"),
+        (astronaut[:0], r"\(0, 512, 3\), uint8"),
+        (astronaut.astype(np.uint16), "uint16: expected uint8"),
+    ):
+        with pytest.raises(MediaError, match=kind):
+            editor.edit(array, {"AU12": 0.5})  # type: ignore[arg-type]
+        with pytest.raises(MediaError, match=kind):
+            editor.reader.read(array)  # type: ignore[arg-type]
+    with pytest.raises(MediaError, match=r"fps 0: it lies in \[1, 1000\]"):
+        next(editor.drive(astronaut, [astronaut], fps=0))
+
+
+def test_what_pictures_are_taken(editor: Editor, portrait: Path) -> None:
+    pixels = read_image(portrait).pixels
+    expected = editor.edit(pixels, {"AU12": 0.9})
+    with Image.open(portrait) as image:
+        assert np.array_equal(editor.edit(image, {"AU12": 0.9}).image, expected.image)
+    alpha = np.full(pixels.shape[:2], 200, np.uint8)
+    clear = editor.edit(np.dstack([pixels, alpha]), {"AU12": 0.9})
+    assert np.array_equal(clear.image, expected.image)
+    assert clear.photo.alpha is not None
+    assert (clear.photo.alpha == 200).all()
+    grey = editor.edit(pixels[:, :, 1], {"AU12": 0.9}).image
+    assert np.ptp(grey.astype(int), axis=2).max() == 0
+    assert np.array_equal(editor.edit(pixels[:, :, 1:2], {"AU12": 0.9}).image, grey)
+
+
+def test_an_edit_says_where_it_changes_nothing(editor: Editor, portrait: Path) -> None:
+    edit = editor.edit(portrait, {"AU12": 0.9})
+    assert edit.changed
+    assert edit.notice == ""
+    shown = editor.read(portrait)[0].aus["AU12"]
+    same = editor.edit(portrait, {"AU12": shown})
+    assert not same.changed
+    assert "shows what was asked already" in same.notice
+    session = editor.session(portrait, {"AU12": 0.9})
+    still = Edit(session.photo, tuple(editor.generate(session.faces, 1.0)), changed=False)
+    assert f"AU12 from {shown:.2f} to 0.90 changes no pixel" in still.notice
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch"])

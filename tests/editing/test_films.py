@@ -154,7 +154,7 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(
     assert "in a film one face is followed" in refused("edit", acted, "--face", "all", "-o", out)
     assert "use one of .gif .mp4 .webp" in refused("edit", acted, "-o", tmp_path / "out.jpg")
     assert "neutral frame 99" in refused("drive", portrait, "--by", acted, "--neutral-frame", 99, "-o", out)
-    assert "choose another place" in refused("edit", wall, "-o", wall)
+    assert "add --overwrite" in refused("edit", wall, "-o", wall)
 
 
 def test_a_film_that_breaks_off_is_edited_as_far_as_it_goes(

@@ -41,7 +41,9 @@ def test_the_mean_of_models(model: Path, tmp_path: Path) -> None:
     for name, value in first.generator.items():
         torch.testing.assert_close(mean.generator[name], value + 0.5, rtol=0, atol=2e-3)
     assert (tmp_path / "mean" / "README.md").read_text().endswith("\nFrom two.\n")
-    text = (model / "config.json").read_text().replace('"condition": "relative"', '"condition": "absolute"')
+    text = (
+        (tmp_path / "other" / "config.json").read_text().replace('"condition": "relative"', '"condition": "absolute"')
+    )
     (tmp_path / "other" / "config.json").write_text(text)
     with pytest.raises(ModelError, match="differ in condition; only models of one kind"):
         soup([model, tmp_path / "other"], tmp_path / "never")

@@ -25,7 +25,7 @@ def test_int8_draws_nearly_the_same(backend: str, small: Path, dataset: Path) ->
     config = ModelConfig.read(small)
     assert config.precision == "int8"
     assert (small / ONNX).stat().st_size < 0.8 * (bundled() / ONNX).stat().st_size
-    exact, rough = (load_backend(folder, config, backend) for folder in (bundled(), small))
+    exact, rough = (load_backend(folder, ModelConfig.read(folder), backend) for folder in (bundled(), small))
     likeness = []
     for example in examples(config, FaceDataset(dataset), 4, seed=1):
         one, two = (backend(example["source"], example["condition"]) for backend in (exact, rough))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ganimation.errors import ModelError, TrainingError
-from ganimation.model import CRITIC, GENERATOR
+from ganimation.model import CRITIC, GENERATOR, hash_weights
 from ganimation.training import checkpoints
 from ganimation.training.presets import SMALL
 from ganimation.training.run import Machine, Wish
@@ -93,6 +93,10 @@ def test_what_does_not_fit_is_said(dataset: Path, model: Path, tmp_path: Path) -
     with pytest.raises(TrainingError, match="prepare the data set with the same AUs"):
         start_run(dataset, tmp_path / "run", Wish(init=str(fewer)), cpu)
     (fewer / GENERATOR).write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="damaged .not the file whose SHA-256"):
+        Start.read(fewer)
+    content = json.loads(text) | {"files": hash_weights(fewer)}
+    (fewer / "config.json").write_text(json.dumps(content))
     with pytest.raises(TrainingError, match="its weights cannot be read"):
         Start.read(fewer)
     assert not (tmp_path / "run").exists()
