@@ -12,7 +12,7 @@ from ganimation.cli import main
 from ganimation.editing import batch
 from ganimation.editing.editor import Editor
 from ganimation.editing.tasks import Task, tasks_of_folder, tasks_of_table
-from ganimation.errors import ActionUnitError, MediaError
+from ganimation.errors import ActionUnitError, FaceError, MediaError
 from ganimation.media.images import read_image
 
 AUS = ("AU04", "AU06", "AU12", "AU25")
@@ -134,7 +134,7 @@ def test_a_table_of_stimuli_gives_the_same_bytes_for_the_same_seed(album: Path, 
 def test_a_table_that_asks_for_what_there_is_not_is_refused(tmp_path: Path, text: str, message: str) -> None:
     table = tmp_path / "table.csv"
     table.write_text(text)
-    with pytest.raises((MediaError, ActionUnitError), match=message):
+    with pytest.raises((MediaError, ActionUnitError, FaceError), match=message):
         tasks_of_table(table, AUS)
 
 

@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_said(dataset: Path, model: Path, tmp_path: Path) -
     with pytest.raises(TrainingError, match="prepare the data set with the same AUs"):
         start_run(dataset, tmp_path / "run", Wish(init=str(fewer)), cpu)
     (fewer / GENERATOR).write_bytes(b"nothing")
-    with pytest.raises(ModelError, match="damaged .not the file whose SHA-256"):
+    with pytest.raises(ModelError, match=r"damaged \(not the file whose SHA-256"):
         Start.read(fewer)
     content = json.loads(text) | {"files": hash_weights(fewer)}
     (fewer / "config.json").write_text(json.dumps(content))

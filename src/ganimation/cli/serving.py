@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from ganimation.cli.shared import add_command, add_model, open_editor
+from ganimation.cli.shared import add_command, add_model, open_editor, tell
 from ganimation.errors import GanimationError
 
 
@@ -15,6 +15,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--auth", action="append", default=[], metavar="NAME:PASSWORD", help="who is let in; may be repeated"
     )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="a name that others open the page under, as in their address bar; may be repeated",
+    )  # fmt: skip
     add_model(parser)
 
 
@@ -26,4 +30,10 @@ def _serve(options: argparse.Namespace) -> None:
     pairs = [tuple(text.split(":", 1)) for text in options.auth]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise GanimationError("--auth: write NAME:PASSWORD, both of at least one letter")
-    serve(open_editor(options), options.host, options.port, [(pair[0], pair[1]) for pair in pairs])
+    from ganimation.web.door import host_name
+
+    if bad := next((name for name in options.allow_host if not name or host_name(name) != name.lower()), None):
+        raise GanimationError(f"--allow-host {bad}: write a name or an address alone, like photos.example.org")
+    if options.host in ("0.0.0.0", "::") and not options.allow_host:
+        tell(f"listening to all at {options.host}, but answering under localhost alone; add --allow-host NAME")
+    serve(open_editor(options), options.host, options.port, [(p[0], p[1]) for p in pairs], options.allow_host)

@@ -75,7 +75,8 @@ def tasks_of_table(path: Path, known: Sequence[str], seed: int = 0) -> list[Task
         seed: of the ranges; what a row draws does not depend on other rows.
 
     Raises:
-        MediaError, ActionUnitError: the table cannot be read, or a row asks for what there is not; it is named.
+        MediaError, ActionUnitError, FaceError: the table cannot be read, or a row asks for what there is not; the row
+            is named.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:

@@ -18,13 +18,14 @@ from ganimation.faces.reader import Face
 from ganimation.media.images import Photo, read_image, to_srgb, write_image
 from ganimation.media.provenance import packet
 from ganimation.media.video import shrink
+from ganimation.web.store import remove
 
 Pixels = NDArray[np.uint8]
 
 #: Longest side of what is drawn while a slider moves.
 PREVIEW = 720
-#: Drawings that are kept for a visitor.
-RECENT = 8
+#: Pictures drawn for a visitor that are kept: some eight drawings with their masks.
+RECENT = 24
 
 
 @dataclass
@@ -133,14 +134,18 @@ def chosen(work: Work) -> Session:
 
 
 def show(work: Work, edit: Edit, path: Path) -> Path:
-    """Write a drawing to ``path``; of those before it the last few stay, as a browser may still be loading them."""
+    """Write a drawing to ``path``."""
     for used in (work.source, work.before):
         used.touch()  # what is in use is not swept away
-    said = packet(edit.provenance) if edit.provenance else b""
-    Image.fromarray(edit.image).save(path, "JPEG", quality=88, xmp=said)
+    return keep(work, edit.image, path, packet(edit.provenance) if edit.provenance else b"")
+
+
+def keep(work: Work, image: Pixels, path: Path, xmp: bytes = b"") -> Path:
+    """Write a picture to ``path``; of those before it the last few stay, as a browser may still be loading them."""
+    Image.fromarray(image).save(path, "JPEG", quality=88, xmp=xmp)
     work.drawn.append(path)
     while len(work.drawn) > RECENT:
-        work.drawn.popleft().unlink(missing_ok=True)
+        remove(work.drawn.popleft())
     return path
 
 

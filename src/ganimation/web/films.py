@@ -4,6 +4,7 @@ import csv
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,6 @@ from ganimation.media.video import shrink, write_film, write_timed
 from ganimation.web.desk import Pixels, Work, chosen
 from ganimation.web.store import Store
 
-KINDS = ("MP4", "GIF", "WebP")
 FPS = 20.0
 #: Seconds that an animation may last, and that a film which drives or is measured may.
 LONGEST, LONGEST_FILM = 10.0, 60.0
@@ -34,6 +34,11 @@ SHOWN = 6
 
 Progress = Callable[..., Any]
 T = TypeVar("T")
+
+
+def kinds() -> list[str]:
+    """Return the formats that films can be had in here."""
+    return [*(["MP4"] if find_spec("av") else []), "WebP", "GIF"]
 
 
 def animate(

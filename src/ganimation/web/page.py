@@ -13,7 +13,7 @@ from ganimation.editing.editor import Editor
 from ganimation.errors import ActionUnitError, GanimationError
 from ganimation.web import desk, films
 from ganimation.web.desk import Work
-from ganimation.web.guards import DRAWINGS, guarded, in_turn, without_places
+from ganimation.web.guards import DRAWINGS, Events, alone, guarded, in_turn, without_places
 from ganimation.web.programs import Programs, edited
 from ganimation.web.store import Store
 
@@ -52,7 +52,7 @@ class Page:
 
     def __init__(self, editor: Editor, store: Store, max_pixels: int) -> None:
         self.editor, self.store, self.max_pixels = editor, store, max_pixels
-        self.drawing = BoundedSemaphore(DRAWINGS)
+        self.drawing, self.whole = BoundedSemaphore(DRAWINGS), BoundedSemaphore(1)
         self.codes = editor.config.aus
         self.emotions = [name for name in EMOTIONS if self._can(name)]
 
@@ -66,7 +66,7 @@ class Page:
     def build(self) -> gr.Blocks:
         """Return the page, not yet served."""
         page: gr.Blocks
-        with gr.Blocks(title="ganimation", analytics_enabled=False) as page:
+        with Events(self.store, title="ganimation", analytics_enabled=False) as page:
             work = gr.State(None, time_to_live=3600)
             gr.Markdown("# ganimation\nMove a face, muscle by muscle. Drop a photo, then drag.")
             gr.Markdown(CONSENT, elem_id="consent")
@@ -79,7 +79,7 @@ class Page:
                     self._drive(work)
                 with gr.Tab("Measure", id="measure"):
                     self._measure()
-            Programs(self.editor, self.store, self.max_pixels, self.drawing).build()
+            Programs(self.editor, self.store, self.max_pixels, self.drawing, self.whole).build()
         page.queue(max_size=64, default_concurrency_limit=2)
         return page
 
@@ -97,6 +97,7 @@ class Page:
                     label="Before | after: drag the line", interactive=False, format="jpeg", elem_id="result",
                     slider_position=0, max_height=560, buttons=["fullscreen"],
                 )  # fmt: skip
+                notice = gr.Markdown("", elem_id="notice")
                 with gr.Row():
                     undo, redo, reset = (
                         gr.Button(text, size="sm", min_width=60, elem_id=text.lower())
@@ -119,7 +120,7 @@ class Page:
                 with gr.Accordion("Recipe", open=False):
                     as_json = gr.Code(language="json", label="For --expression", interactive=False, lines=2)
                     as_line = gr.Code(language="shell", label="The same as a command", interactive=False, lines=1)
-        pictures = [result, color, change, as_json, as_line]
+        pictures = [result, color, change, as_json, as_line, notice]
         everything = [work, note, *sliders, *pictures, saved]
         # what is wrong with an upload or a cleared slider is said by us, not by Gradio: nothing is preprocessed
         own: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
@@ -159,6 +160,7 @@ class Page:
 
     @guarded
     @in_turn
+    @alone
     def _open(self, upload: dict[str, Any] | None, old: Work | None) -> list[Any]:
         """Open what came by upload, example, paste or camera; ``None`` if the photo was taken away."""
         if old is not None:
@@ -173,7 +175,7 @@ class Page:
         return self._all(work)
 
     def _forget(self) -> list[Any]:
-        return [None, "", *[0] * len(self.codes), None, None, None, "", "", gr.File(visible=False)]
+        return [None, "", *[0] * len(self.codes), None, None, None, "", "", "", gr.File(visible=False)]
 
     @guarded
     @in_turn
@@ -181,7 +183,7 @@ class Page:
         work = desk.need(work)
         number = work.face_at(event.index[0] * work.scale, event.index[1] * work.scale)
         if number is None or number == work.number:
-            return [gr.skip()] * (2 + len(self.codes) + 6)
+            return [gr.skip()] * (2 + len(self.codes) + 7)
         work.choose(number)
         return self._all(work)
 
@@ -197,8 +199,11 @@ class Page:
     def _pictures(self, work: Work, asked: dict[str, float], *, masks: bool) -> list[Any]:
         edit = desk.draw(work, asked)
         after = desk.show(work, edit, self.store.place("after.jpg"))
-        drawn = desk.masks(edit) if masks else (gr.skip(), gr.skip())
-        return [(str(work.before), str(after)), *drawn, *desk.recipe(work, asked)]
+        drawn: list[Any] = [gr.skip(), gr.skip()]
+        if masks:
+            drawn = [str(desk.keep(work, image, self.store.place("mask.jpg"))) for image in desk.masks(edit)]
+        notice = edit.notice if work.changes(asked) else ""
+        return [(str(work.before), str(after)), *drawn, *desk.recipe(work, asked), notice]
 
     @guarded
     @in_turn
@@ -249,6 +254,7 @@ class Page:
 
     @guarded
     @in_turn
+    @alone
     def _save(self, work: Work | None, *values: float) -> gr.File:
         work = desk.need(work)
         path = self.store.place(edited(work.name))
@@ -265,7 +271,7 @@ class Page:
             last = gr.Dropdown(choices, value="as the sliders say", label="To")
             easing = gr.Dropdown(["smooth", "linear"], value="smooth", label="Easing")
             seconds = gr.Slider(0.5, films.LONGEST, 2, step=0.5, label="Seconds", buttons=[])
-            kind = gr.Radio(list(films.KINDS), value="MP4", label="Format")
+            kind = gr.Radio(films.kinds(), value=films.kinds()[0], label="Format")
             back = gr.Checkbox(True, label="And back")
         make = gr.Button("Animate", variant="primary", elem_id="make-animation")
         self._film_outputs(
@@ -300,7 +306,7 @@ class Page:
             with gr.Column():
                 strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", buttons=[])
                 regions = gr.CheckboxGroup(list(REGIONS), value=list(REGIONS), label="What moves")
-                kind = gr.Radio(list(films.KINDS), value="MP4", label="Format")
+                kind = gr.Radio(films.kinds(), value=films.kinds()[0], label="Format")
                 make = gr.Button("Drive", variant="primary", elem_id="make-driven")
         self._film_outputs(make, "drive", self._make_driven, [work, film, strength, regions, kind])
 

@@ -11,7 +11,7 @@ from ganimation.editing.editor import Editor, parse_which
 from ganimation.errors import ActionUnitError, MediaError
 from ganimation.media.images import WRITABLE, read_image
 from ganimation.text import parse_json
-from ganimation.web.guards import guarded, in_turn
+from ganimation.web.guards import alone, guarded, in_turn
 from ganimation.web.store import Store
 
 
@@ -30,25 +30,31 @@ class Programs:
     store: Store
     max_pixels: int
     drawing: BoundedSemaphore
+    whole: BoundedSemaphore
 
     def build(self) -> None:
         """Add them to the page that is being built."""
         photo, expression, face = gr.File(visible=False), gr.JSON(visible=False), gr.Textbox("largest", visible=False)
-        result, faces = gr.File(visible=False), gr.JSON(visible=False)
-        gr.Button(visible=False).click(self._edit_file, [photo, expression, face], result, api_name="edit")
+        result, report, faces = gr.File(visible=False), gr.JSON(visible=False), gr.JSON(visible=False)
+        gr.Button(visible=False).click(self._edit_file, [photo, expression, face], [result, report], api_name="edit")
         gr.Button(visible=False).click(self._read_file, photo, faces, api_name="read")
 
     @guarded
     @in_turn
-    def _edit_file(self, photo: str | None, expression: Any, face: str | None = "largest") -> str:
+    @alone
+    def _edit_file(
+        self, photo: str | None, expression: Any, face: str | None = "largest"
+    ) -> tuple[str, dict[str, object]]:
         source, asked, which = _given(photo), _as_expression(expression), parse_which(str(face or "largest"), "face")
         image = read_image(source, self.max_pixels)
         path = self.store.place(edited(source.name))
-        self.editor.edit(image, asked, which).save(path)
-        return str(path)
+        edit = self.editor.edit(image, asked, which)
+        edit.save(path)
+        return str(path), {"changed": edit.changed, "notice": edit.notice}
 
     @guarded
     @in_turn
+    @alone
     def _read_file(self, photo: str | None) -> list[dict[str, Any]]:
         return [face.to_json() for face in self.editor.read(read_image(_given(photo), self.max_pixels))]
 

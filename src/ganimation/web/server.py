@@ -3,42 +3,29 @@
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ganimation.editing.editor import Editor
 from ganimation.errors import GanimationError, require
 
-#: Of an upload; photos may also have no more pixels than these.
-MAX_UPLOAD, MAX_PIXELS = "50mb", 50_000_000
+if TYPE_CHECKING:
+    from ganimation.web.store import Store
+
+#: Of a photo, see :func:`ganimation.media.images.read_image`.
+MAX_PIXELS = 50_000_000
 
 #: Visitors whose work is remembered at once; those who were away longest are forgotten first.
 SESSIONS = 200
 
-#: What is answered below :data:`API`, by the first part of the path.
-API = "/gradio_api/"
-CALLS = frozenset((
-    "api", "app_id", "call", "cancel", "heartbeat", "info", "login_check", "queue", "reset", "run", "startup-events",
-    "theme.css", "token", "upload", "upload_progress", "user",
-))  # fmt: skip
 
-#: What the page may load, enforced by the browser: itself, and nothing from elsewhere.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
-    "worker-src 'self' blob:; frame-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
-)
-
-
-HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-)
-
-
-def serve(editor: Editor, host: str = "127.0.0.1", port: int = 7860, auth: list[tuple[str, str]] | None = None) -> None:
+def serve(
+    editor: Editor,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    auth: list[tuple[str, str]] | None = None,
+    hosts: Sequence[str] = (),
+) -> None:
     """Serve the page until it is stopped.
 
     Args:
@@ -46,6 +33,7 @@ def serve(editor: Editor, host: str = "127.0.0.1", port: int = 7860, auth: list[
         host: address to listen at.
         port: to listen at.
         auth: names and passwords that are let in; ``None`` for everybody.
+        hosts: names that the page is served under, beside those of this computer for itself and ``host``.
 
     Raises:
         GanimationError: the port is taken.
@@ -56,7 +44,7 @@ def serve(editor: Editor, host: str = "127.0.0.1", port: int = 7860, auth: list[
     uvicorn = require("uvicorn", "web")
     sock, store = _listen(host, port), Store()
     try:
-        app = application(editor, store, auth)
+        app = application(editor, store, auth, [*hosts, host])
         print(f"ganimation: http://{host}:{sock.getsockname()[1]} (Ctrl-C stops)", flush=True)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
@@ -87,81 +75,40 @@ def _listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-class StayAtHome:
-    """ASGI middleware: browsers are told to load nothing from elsewhere, and only what the page needs is answered.
-
-    Gradio also offers to fetch pages for a client, to show another visitor's session, and to keep records of runs.
-    """
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-        """Answer as the application does, with :data:`HEADERS`."""
-
-        async def say(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message = message | {"headers": [*message["headers"], *HEADERS]}
-            await send(message)
-
-        if scope["type"] != "lifespan" and not is_ours(scope["path"]):
-            await say({"type": "http.response.start", "status": 404, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            await self._app(scope, receive, say)
-
-
-def is_ours(path: str) -> bool:
-    """Return whether a request's path, decoded, is one that the page makes."""
-    if not path.startswith(API):
-        return "deep_link" not in path and not path.startswith(("/monitoring", "/custom_component"))
-    call = path.removeprefix(API)
-    if call.startswith("file="):
-        return not call[len("file=") :].lstrip("/").lower().startswith(("http:", "https:"))
-    return call.split("/")[0] in CALLS
-
-
-def _take_only_uploads() -> None:
-    """Let components take files of the folder where uploads lie, and neither other files nor what an address names.
-
-    Gradio looks where files come from only in pages that it serves itself, and it would fetch what an address names.
-    """
-    gradio = require("gradio", "web")
-    block = gradio.blocks.Block
-    take = block.async_move_resource_to_block_cache
-    if take.__module__ == __name__:
-        return
-
-    async def take_upload(self: Any, path: str | Path | None) -> str | None:
-        if path is not None and not Path(path).resolve().is_relative_to(Path(self.GRADIO_CACHE).resolve()):
-            raise gradio.Error("only what was uploaded is taken", print_exception=False)
-        taken: str | None = await take(self, path)
-        return taken
-
-    block.async_move_resource_to_block_cache = take_upload
-
-
-def application(editor: Editor, store: Any, auth: list[tuple[str, str]] | None = None) -> Any:
+def application(
+    editor: Editor, store: "Store", auth: list[tuple[str, str]] | None = None, hosts: Sequence[str] = ()
+) -> Any:
     """Return the page as an ASGI application.
 
     Args:
         editor: who edits.
         store: where files of visitors lie.
         auth: see :func:`serve`.
+        hosts: likewise.
     """
-    os.environ |= {"GRADIO_TEMP_DIR": str(store.folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    os.environ |= {"GRADIO_TEMP_DIR": str(store.folder), "HF_HUB_OFFLINE": "1"}
     gr = require("gradio", "web")
     from fastapi import FastAPI
 
+    from ganimation.web.door import Door
     from ganimation.web.page import CSS, THEME, Page
+    from ganimation.web.uploads import add_uploads
+    from ganimation.web.visitors import cookies
 
     page = Page(editor, store, MAX_PIXELS).build()
     page.state_session_capacity = SESSIONS
-    _take_only_uploads()
     store.pin()
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(StayAtHome)
-    return gr.mount_gradio_app(
-        app, page, path="", auth=auth or None, max_file_size=MAX_UPLOAD, ssr_mode=False, theme=THEME, css=CSS,
+    add_uploads(app, store)
+    gr.mount_gradio_app(
+        app, page, path="", auth=auth or None, ssr_mode=False, theme=THEME, css=CSS,
         footer_links=["api", "settings"], show_error=False, enable_monitoring=False, run_history=False,
     )  # fmt: skip
+    inner = page.app
+
+    def is_known(scope: Mapping[str, Any]) -> bool:
+        """Return whether a request carries the token that Gradio gave at login."""
+        names = (f"access-token-{inner.cookie_id}", f"access-token-unsecure-{inner.cookie_id}")
+        return not auth or any(cookies(scope).get(name) in inner.tokens for name in names)
+
+    return Door(app, store, {name.lower() for name in hosts}, is_known)

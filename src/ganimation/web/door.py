@@ -1,0 +1,295 @@
+"""What a request must be before the page sees it, and what no answer may hold.
+
+An ASGI middleware around everything. In this order:
+
+1. ``Host`` is one that the page is served under, so that no other site can point its name here (DNS rebinding).
+2. ``Origin``, which browsers send with every event and upload, is the page itself.
+3. The path is one that the page asks for; Gradio offers more.
+4. Where there are logins, whoever asks below :data:`API` is logged in, and login tries are limited.
+5. A file that is asked for is the visitor's own.
+6. A body has a limit, and comes.
+
+Mistakes inside are answered without a word on what they were, and noted by their kind alone.
+"""
+
+import asyncio
+import sys
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import urlsplit
+
+from ganimation.web.store import Store
+from ganimation.web.visitors import VISITOR, address, headers, new_cookie, own_cookie, visitor_of
+
+#: Bytes of an upload with its wrapping, and of everything else that is sent.
+MAX_UPLOAD, MAX_BODY = 51_000_000, 1_000_000
+#: Seconds between two parts of a body, and for the whole of it.
+STALLED, SLOW = 20.0, 600.0
+#: Uploads at once.
+UPLOADS = 8
+#: Failed logins: by one address, and by all, within so many seconds.
+TRIES, ALL_TRIES, WITHIN = 10, 100, 600.0
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+API = "/gradio_api/"
+UPLOAD = API + "upload"
+#: What is answered below :data:`API`, by the first part of the path; and what of it without a login.
+CALLS = frozenset((
+    "app_id", "call", "cancel", "heartbeat", "info", "login_check", "queue", "reset", "run", "startup-events",
+    "theme.css", "token", "upload", "user", "api",
+))  # fmt: skip
+OPEN_CALLS = frozenset({"app_id", "login_check", "startup-events", "theme.css", "token", "user"})
+#: What is answered beside it, by the first part of the path.
+PAGES = frozenset((
+    "", "assets", "config", "favicon.ico", "login", "logout", "manifest.json", "pwa_icon", "robots.txt", "static",
+    "svelte", "theme.css",
+))  # fmt: skip
+
+#: What the page may load, enforced by the browser: itself, and nothing from elsewhere.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+    "worker-src 'self' blob:; frame-src 'self' blob:; frame-ancestors 'self'; object-src 'none'; base-uri 'self'; "
+    "form-action 'self'"
+)
+
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+#: Status and reason.
+Refusal = tuple[int, str]
+
+
+class Tries:
+    """Failed logins of the last minutes."""
+
+    def __init__(self) -> None:
+        self._failed: deque[tuple[float, str]] = deque(maxlen=ALL_TRIES)
+
+    def count(self, address: str, status: int) -> None:
+        """Take note of how a login ended."""
+        if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.TOO_MANY_REQUESTS:
+            self._failed.append((time.monotonic(), address))
+
+    def are_too_many(self, address: str) -> bool:
+        """Return whether an address, or all together, have failed too often."""
+        since = time.monotonic() - WITHIN
+        recent = [who for when, who in self._failed if when > since]
+        return len(recent) >= ALL_TRIES or recent.count(address) >= TRIES
+
+
+@dataclass
+class Door:
+    """ASGI middleware, see the module.
+
+    Args:
+        app: the page.
+        store: of visitors' files.
+        hosts: names that the page is served under, beside :data:`LOOPBACK`.
+        is_known: whether a request comes from somebody who is logged in, or needs no login.
+    """
+
+    app: Callable[[Scope, Receive, Send], Awaitable[None]]
+    store: Store
+    hosts: Collection[str] = ()
+    is_known: Callable[[Mapping[str, Any]], bool] = lambda scope: True
+    uploads: int = 0
+    tries: Tries = field(default_factory=Tries)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # the page uses no websockets
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        answer = Answer(send, scope)
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await answer.refuse(*refusal)
+            return
+        body = Body(receive, MAX_UPLOAD if scope["path"] == UPLOAD else MAX_BODY)
+        answer.body = body
+        upload, login = scope["path"] == UPLOAD, _parts(scope["path"])[1] == "login"
+        token = VISITOR.set(visitor_of(scope))
+        self.uploads += upload
+        try:
+            await self.app(scope, body if scope["method"] == "POST" else receive, answer)
+        except Exception as error:
+            if body.refusal is None:
+                print(f"ganimation: {type(error).__name__} in a request", file=sys.stderr)
+            await answer.refuse(*(body.refusal or (500, "something went wrong here; try again")))
+        finally:
+            self.uploads -= upload
+            VISITOR.reset(token)
+            if login:
+                self.tries.count(address(scope), answer.status)
+
+    def _refusal(self, scope: Scope) -> Refusal | None:
+        """Return why a request is not answered."""
+        return refuse_foreign(scope) or self._refuse_name(scope) or self._refuse_path(scope) or self._refuse_load(scope)
+
+    def _refuse_name(self, scope: Scope) -> Refusal | None:
+        """Refuse names that the page is not served under."""
+        host = headers(scope, b"host")
+        if len(host) == 1 and host_name(host[0]) in {*LOOPBACK, *self.hosts}:
+            return None
+        return 403, "this page is not served under this name; start it with --allow-host NAME"
+
+    def _refuse_path(self, scope: Scope) -> Refusal | None:
+        """Refuse what the page never asks for, who is not logged in, and files of others."""
+        below, call, file = _parts(scope["path"])
+        if file is None and call not in (CALLS if below else PAGES):
+            return 404, "not found"
+        if below and call not in OPEN_CALLS and not self.is_known(scope):
+            return 401, "log in first"
+        if file is None:
+            return None
+        token = VISITOR.set(visitor_of(scope))
+        admitted = self.store.admit(file)
+        VISITOR.reset(token)
+        return None if admitted is not None else (403, "not a file of yours")
+
+    def _refuse_load(self, scope: Scope) -> Refusal | None:
+        """Refuse who tries too many passwords, and too many uploads at once."""
+        if scope["path"] == UPLOAD and self.uploads >= UPLOADS:
+            return 503, "too many uploads at once; try again in a minute"
+        if _parts(scope["path"])[1] == "login" and self.tries.are_too_many(address(scope)):
+            return 429, f"too many tries; wait {WITHIN / 60:.0f} minutes"
+        return None
+
+
+def refuse_foreign(scope: Scope) -> Refusal | None:
+    """Refuse events, uploads and files that another site's page asks for."""
+    host, below = headers(scope, b"host"), _parts(scope["path"])[0]
+    foreign = any(not is_same_origin(origin, host[0] if host else "") for origin in headers(scope, b"origin"))
+    foreign |= below and any(site in ("cross-site", "same-site") for site in headers(scope, b"sec-fetch-site"))
+    return (403, "another site asks; open the page itself") if foreign else None
+
+
+def _parts(path: str) -> tuple[bool, str, str | None]:
+    """Return whether a path lies below :data:`API`, its first part there, and the file that it names."""
+    below = path.startswith(API)
+    rest = path.removeprefix(API) if below else path.removeprefix("/")
+    file = rest.removeprefix("file=") if below and rest.startswith("file=") else None
+    return below, rest.split("/")[0], file
+
+
+def host_name(host: str) -> str:
+    """Return the name of a ``Host`` header without its port, in lower case."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def is_same_origin(origin: str, host: str) -> bool:
+    """Return whether an ``Origin`` header names the page that a ``Host`` header names."""
+    try:
+        asks, here = urlsplit(origin), urlsplit(f"//{host}")
+        usual = {"http": 80, "https": 443}.get(asks.scheme)
+        return usual is not None and (asks.hostname, asks.port or usual) == (here.hostname, here.port or usual)
+    except ValueError:
+        return False
+
+
+class Answer:
+    """What goes back: with our headers, cookies that stay here, and a refusal in its place if the body was refused."""
+
+    def __init__(self, send: Send, scope: Scope) -> None:
+        self._send, self._scope = send, scope
+        self.status = 0
+        self.body: Body | None = None
+        self._ended = False
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message on."""
+        if message["type"] == "http.response.start":
+            refusal = self.body.refusal if self.body is not None else None
+            if refusal is not None:
+                await self.refuse(*refusal)
+                return
+            self.status = message["status"]
+            message = {**message, "headers": [*self._cookies(message.get("headers", ())), *HEADERS]}
+        if not self._ended:
+            self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await self._send(message)
+
+    async def refuse(self, status: int, reason: str) -> None:
+        """Answer with a sentence; an answer that has begun ends."""
+        if self._ended:
+            return
+        self._ended = True
+        if self.status:
+            with suppress(Exception):  # it was promised longer
+                await self._send({"type": "http.response.body", "body": b""})
+            return
+        self.status = status
+        content = reason.encode()
+        kind = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(content)).encode())]
+        await self._send({"type": "http.response.start", "status": status, "headers": [*kind, *HEADERS]})
+        await self._send({"type": "http.response.body", "body": content})
+
+    def _cookies(self, found: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return headers whose cookies no other site can use; who opens the page gets one of ours."""
+        secure = self._scope.get("scheme") == "https"
+        result = []
+        for name, value in found:
+            if name.lower() == b"set-cookie":
+                cookie: SimpleCookie = SimpleCookie(value.decode("latin-1"))
+                for morsel in cookie.values():
+                    morsel["samesite"], morsel["httponly"], morsel["secure"] = "Lax", True, secure
+                    result.append((b"set-cookie", morsel.OutputString().encode("latin-1")))
+            else:
+                result.append((name, value))
+        if self._scope["path"] == "/" and own_cookie(self._scope) is None:
+            result.append((b"set-cookie", new_cookie(secure=secure)))
+        return result
+
+
+class Body:
+    """The body of a request as it comes, within limits of size and time.
+
+    Attributes:
+        refusal: status and reason, once a limit was passed; then the application sees a client that is gone.
+    """
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._left, self._ended = receive, most, time.monotonic() + SLOW
+        self._whole = False
+        self.refusal: Refusal | None = None
+
+    async def __call__(self) -> Message:
+        """Return the next message."""
+        if self.refusal is not None:
+            return {"type": "http.disconnect"}
+        if self._whole:
+            return await self._receive()
+        patience = min(STALLED, self._ended - time.monotonic())
+        try:
+            message = await asyncio.wait_for(self._receive(), max(0.0, patience))
+        except TimeoutError:
+            self.refusal = HTTPStatus.REQUEST_TIMEOUT, "nothing comes any more; try again"
+            return {"type": "http.disconnect"}
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            self.refusal = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too large; a file has at most 50 MB"
+            return {"type": "http.disconnect"}
+        self._whole = not message.get("more_body", False)
+        return message
