@@ -219,7 +219,7 @@ def test_what_cannot_be_used_gets_one_sentence(
     page.set_input_files("#photo input[type=file]", str(path))
     toast = page.wait_for_selector(".toast-body")
     text = toast.inner_text()
-    expected = {"text": "not a picture", "wall": "no face found", "huge": "maximum allowed size"}[kind]
+    expected = {"text": "not a picture", "wall": "no face found", "huge": "at most 50 MB"}[kind]
     assert re.search(expected, text, re.IGNORECASE)
     assert "Traceback" not in text
     assert "/tmp" not in text

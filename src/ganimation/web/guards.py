@@ -39,9 +39,9 @@ class Events(gr.Blocks):
 
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Answer an event; ``inputs`` and ``request`` are given by name."""
-        request = options["request"]
-        token = VISITOR.set(visitor_of(request.scope))
+        before = VISITOR.get()
         try:
+            VISITOR.set(visitor_of(options["request"].request.scope))
             options["inputs"] = admit_files(options["inputs"], self._store)
             return await super().process_api(*arguments, **options)
         except gr.Error:
@@ -50,7 +50,7 @@ class Events(gr.Blocks):
             print(f"ganimation: {type(error).__name__} in an event", file=sys.stderr)
             raise gr.Error("this is not what the page asks for", print_exception=False) from None
         finally:
-            VISITOR.reset(token)
+            VISITOR.set(before)
 
 
 def admit_files(value: Any, store: Store, depth: int = 0) -> Any:

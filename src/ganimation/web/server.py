@@ -104,7 +104,7 @@ def application(
         app, page, path="", auth=auth or None, ssr_mode=False, theme=THEME, css=CSS,
         footer_links=["api", "settings"], show_error=False, enable_monitoring=False, run_history=False,
     )  # fmt: skip
-    inner = page.app
+    inner: Any = app.routes[-1].app  # type: ignore[attr-defined]  # what was mounted last
 
     def is_known(scope: Mapping[str, Any]) -> bool:
         """Return whether a request carries the token that Gradio gave at login."""
