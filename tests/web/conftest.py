@@ -1,5 +1,6 @@
 """The page as the command serves it, to this process alone, and a browser."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -14,23 +15,30 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 @contextmanager
-def served(*words: str) -> Iterator[str]:
-    """Yield the address of a page of its own."""
+def served(*words: str, setup: str = "", notes: str = "") -> Iterator[str]:
+    """Yield the address of a page of its own.
+
+    Args:
+        words: of the command, after ``serve``.
+        setup: statements that are run before it, such as shorter limits.
+        notes: a pattern of the lines that it may print on stderr; without one it says nothing but that it stopped.
+    """
     pytest.importorskip("gradio", reason="the extra web is not installed")
-    command = [sys.executable, "-c", f"from ganimation.cli import main; main({['serve', '--port', '0', *words]})"]
+    code = f"{setup}\nfrom ganimation.cli import main\nmain({['serve', '--port', '0', *words]})"
     with (
         tempfile.TemporaryFile("w+") as said,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True) as server,
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=said, text=True) as server,
     ):
         assert server.stdout is not None
         line = server.stdout.readline()
-        assert line.startswith("ganimation: http://127.0.0.1:")
+        assert line.startswith("ganimation: http://"), line
         try:
             yield line.split()[1]
             server.send_signal(signal.SIGINT)
             server.wait(30)
             said.seek(0)
-            assert said.read() == "ganimation: stopped\n"
+            text = said.read()
+            assert re.fullmatch(rf"(({notes})\n)*ganimation: stopped\n", text), text
         finally:
             server.kill()
 
