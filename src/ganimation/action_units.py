@@ -107,6 +107,8 @@ def parse_code(text: str, known: Iterable[str] = tuple(ACTION_UNITS)) -> str:
         ActionUnitError: nothing in ``known`` is called that; the message names the nearest.
     """
     known = tuple(known)
+    if not isinstance(text, str):
+        raise ActionUnitError(f"unknown action unit {text!r}: it is text, like AU12")
     word = " ".join(text.strip().lower().replace("_", " ").replace("-", " ").split())
     if match := re.fullmatch(r"(?:au ?)?0*(\d{1,2})", word):
         code = f"AU{int(match[1]):02d}"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganimation.action_units import ACTION_UNITS
-from ganimation.errors import ModelError, TrainingError, require
+from ganimation.errors import MediaError, ModelError, TrainingError, require
 from ganimation.faces.crop import CropTemplate
 from ganimation.media.files import atomic
 from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig, hash_weights
@@ -36,7 +36,7 @@ def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
 
     Raises:
         TrainingError: not a run, it has no complete checkpoint yet, or the notes cannot be read.
-        ModelError: ``folder`` cannot be written.
+        ModelError: ``folder`` cannot be written, or the checkpoint does not fit the run's configuration.
     """
     try:
         recorded = parse_json((run / CONFIG).read_bytes())
@@ -53,10 +53,11 @@ def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
     step, state = found
     try:
         config = _config(trained, about, step, state["seconds"])
-    except (KeyError, TypeError) as error:
-        raise TrainingError(f"{run / CONFIG}: damaged ({error})") from error
+        generator, critic = state["average"], state["critic"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"{run / CONFIG}: damaged, or of another run than its checkpoints ({error})") from error
     with placed(folder) as new:
-        write_model(new, config, state["average"], state["critic"], appendix)
+        write_model(new, config, generator, critic, appendix)
     return config
 
 
@@ -78,6 +79,13 @@ def placed(folder: Path) -> Iterator[Path]:
                 path.replace(folder / path.name)
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    except MediaError as error:
+        raise ModelError(f"{folder}: cannot be written ({_strerror(error)})") from error
+
+
+def _strerror(error: MediaError) -> str:
+    cause = error.__cause__
+    return str((cause.strerror if isinstance(cause, OSError) else None) or error)
 
 
 def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, seconds: float) -> ModelConfig:
@@ -122,15 +130,20 @@ def write_model(
         generator_state: its generator's weights.
         critic_state: its critic's.
         notes: what to append to the card.
+
+    Raises:
+        ModelError: the weights are not of the networks in the config.
     """
     safetensors = require("safetensors.torch", "train")
-    generator = Generator(len(config.aus), **config.generator)
-    generator.load_state_dict(generator_state)
-    critic = Critic(len(config.aus), **config.critic)
-    critic.load_state_dict(critic_state)
+    generator, critic = Generator(len(config.aus), **config.generator), Critic(len(config.aus), **config.critic)
+    try:
+        generator.load_state_dict(generator_state)
+        critic.load_state_dict(critic_state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ModelError(f"the weights do not fit the networks of the config ({str(error).splitlines()[0]})") from error
     for name, network in ((GENERATOR, generator), (CRITIC, critic)):
         halves = {key: value.half().contiguous() for key, value in network.state_dict().items()}
-        safetensors.save_file(halves, folder / name)
+        (folder / name).write_bytes(safetensors.save(halves))
     generator.load_state_dict({key: value.half().float() for key, value in generator.state_dict().items()})
     write_onnx(generator, config.size, folder / ONNX)
     (folder / CONFIG).write_text(replace(config, files=hash_weights(folder)).to_json(), encoding="utf-8")

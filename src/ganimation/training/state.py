@@ -60,12 +60,26 @@ class State:
         }
 
     def load(self, step: int, saved: Mapping[str, Any], fabric: Fabric) -> None:
-        """Take the state over from what :meth:`to_dict` gave at ``step``."""
-        for name in _MODULES:
-            getattr(self, name).load_state_dict(saved[name])
-        self.history.scatter(saved["history"], fabric)
-        self.control = AttentionControl(**saved["control"])
-        self.step, self.seconds = step, float(saved["seconds"])
+        """Take the state over from what :meth:`to_dict` gave at ``step``.
+
+        Raises:
+            TrainingError: it is of other networks, or something else.
+        """
+        try:
+            for name in _MODULES:
+                getattr(self, name).load_state_dict(saved[name])
+            self.history.scatter(saved["history"], fabric)
+            self.control = AttentionControl(**saved["control"])
+            self.step, self.seconds = step, float(saved["seconds"])
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TrainingError(
+                f"the checkpoint of step {step} does not fit this run ({_first_line(error)}); remove it to go on from "
+                "an older one, or name another folder"
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @dataclass(frozen=True)
