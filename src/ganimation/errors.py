@@ -49,6 +49,11 @@ class MissingExtraError(GanimationError):
     """An optional dependency that is not installed; the message names the extra that brings it."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error of another library says; its class where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def require(module: str, extra: str) -> ModuleType:
     """Import ``module`` or say which extra brings it.
 

@@ -157,11 +157,19 @@ class FaceDataset:
         return len(self.aus)
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Return one face, RGB uint8, (size, size, 3)."""
+        """Return one face, RGB uint8, (size, size, 3).
+
+        Raises:
+            DatasetError: it is damaged.
+        """
         group = bisect_right(self._starts, index) - 1
         file, number = self._groups[group]
-        row = file.read_row_group(number, columns=["image"])["image"][index - self._starts[group]].as_py()
-        encoded = np.frombuffer((row or {}).get("bytes") or b"\0", np.uint8)  # OpenCV raises where there is nothing
+        try:
+            row = file.read_row_group(number, columns=["image"])["image"][index - self._starts[group]].as_py()
+        except (OSError, ValueError, LookupError) as error:
+            raise DatasetError(f"face {index}: cannot be read ({error}); prepare the data set again") from error
+        row = row or {"path": f"face {index}"}
+        encoded = np.frombuffer(row.get("bytes") or b"\0", np.uint8)  # OpenCV raises where there is nothing
         pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
         if pixels is None or pixels.shape != (self.info.size, self.info.size, 3):
             found = "not a picture" if pixels is None else f"{pixels.shape[1]}x{pixels.shape[0]}"

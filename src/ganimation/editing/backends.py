@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganimation.errors import ModelError, require
+from ganimation.errors import ModelError, first_line, require
 from ganimation.model import GENERATOR, ONNX, ModelConfig
 
 PRECISIONS = ("float32", "bfloat16")
@@ -86,8 +86,7 @@ def _checked(path: Path, config: ModelConfig, backend: Backend) -> Backend:
         try:
             drawn = backend(np.zeros((1, 3, side, side), np.float32), np.zeros((1, len(config.aus)), np.float32))
         except Exception as error:  # each runtime raises a class of its own
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ModelError(f"{path}: cannot compute ({reason}); export the model again") from error
+            raise ModelError(f"{path}: cannot compute ({first_line(error)}); export the model again") from error
     for name, values in drawn._asdict().items():
         if values is not None and values.shape != expected[name]:
             raise ModelError(
@@ -125,8 +124,8 @@ def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -
         shapes = {node.any_name: [d.max_length for d in node.partial_shape] for node in model.inputs}
         _check_inputs(path, config, shapes)
         network((3, config.size, config.size))
-    except RuntimeError as error:  # its every way to say that a file is damaged
-        reason = str(error).strip().splitlines()[-1]
+    except (RuntimeError, ValueError) as error:  # its every way to say that a file is damaged
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise ModelError(f"{path}: damaged ({reason}); export the model again") from error
 
     def run_one(source: Array, condition: Array) -> list[Array]:
@@ -152,14 +151,14 @@ def _onnxruntime(folder: Path, config: ModelConfig, threads: int, precision: str
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
+        shapes: Mapping[str, list[int | str]] = {node.name: node.shape for node in session.get_inputs()}
+        outputs = {node.name for node in session.get_outputs()}
     except Exception as error:  # ONNX Runtime raises a class of its own for every way a file can be damaged
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: damaged ({reason}); export the model again") from error
-    shapes: Mapping[str, list[int | str]] = {node.name: node.shape for node in session.get_inputs()}
+        raise ModelError(f"{path}: damaged ({first_line(error)}); export the model again") from error
     _check_inputs(path, config, shapes)
-    outputs = {node.name for node in session.get_outputs()}
     names = ["color", "attention", *(["motion"] if "motion" in outputs else [])]
 
     def run(source: Array, condition: Array) -> Drawn:
@@ -180,8 +179,9 @@ def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> t
         generator = Generator(len(config.aus), **config.generator)
         generator.load_state_dict({name: value.float() for name, value in weights.items()})
     except Exception as error:  # safetensors and load_state_dict raise what they like
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: damaged or of another shape ({reason}); export the model again") from error
+        raise ModelError(
+            f"{path}: damaged or of another shape ({first_line(error)}); export it again"
+        ) from error
     generator.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if threads:
         torch.set_num_threads(threads)

@@ -138,13 +138,17 @@ def _of_json(path: Path, text: str, known: Sequence[str]) -> Iterable[_Row]:
 
 def _of_csv(path: Path, text: str, known: Sequence[str]) -> Iterable[_Row]:
     reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    columns = {name.strip().lower(): name for name in reader.fieldnames or [] if name}
+    try:
+        rows, names = list(reader), reader.fieldnames or []
+    except csv.Error as error:
+        raise ActionUnitError(f"{path}: cannot be read as a table ({error})") from error
+    columns = {name.strip().lower(): name for name in names if name}
     intensities, time_of = _columns(path, columns, known)
     first: float | None = None
-    for number, row in enumerate(reader, start=2):
+    for number, row in enumerate(rows, start=2):
         where = f"{path}, line {number}"
         if None in row or None in row.values():
-            raise ActionUnitError(f"{where}: not as many cells as there are columns ({len(reader.fieldnames or [])})")
+            raise ActionUnitError(f"{where}: not as many cells as there are columns ({len(names)})")
         try:
             time = time_of(row)
             first = time if first is None else first

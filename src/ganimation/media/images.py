@@ -37,6 +37,7 @@ _HOLDS_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
 _EXIF_ORIENTATION = 0x0112
 
 _TIFF_XMP = 700
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 # Tags by which a TIFF says how its pixels lie in the file; Pillow lists them with the EXIF.
 _TIFF_LAYOUT = (254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 296, 317, 320, 338, 339, 34675)
@@ -235,6 +236,9 @@ def _header_of_16_bit(image: Image.Image) -> tuple[Photo, int]:
 
 def _decode_16_bit(path: Path, header: Photo, orientation: int) -> Photo:
     """Decode a 16-bit PNG or TIFF through OpenCV, because Pillow cuts colours to 8 bits."""
+    with path.open("rb") as stream:
+        if stream.read(len(_PNG)) == _PNG:
+            _check_chunks(path)
     samples = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16:
         raise MediaError(f"{path}: damaged, cut short or unreadable")
@@ -246,6 +250,21 @@ def _decode_16_bit(path: Path, header: Photo, orientation: int) -> Photo:
     pixels = np.empty(deep.shape, np.uint8)
     np.right_shift(deep, 8, out=pixels, casting="unsafe")
     return replace(header, pixels=pixels, alpha=alpha, deep=deep)
+
+
+def _check_chunks(path: Path) -> None:
+    """Check that the chunks of a PNG fit in it: OpenCV takes the memory that their lengths say, up to four gigabytes.
+
+    Raises:
+        MediaError: one is longer than what follows.
+    """
+    size, place = path.stat().st_size, len(_PNG)
+    with path.open("rb") as stream:
+        while place < size:
+            stream.seek(place)
+            place += 12 + int.from_bytes(stream.read(4), "big")  # length, kind and checksum take four bytes each
+    if place > size:
+        raise MediaError(f"{path}: damaged, cut short or unreadable (a chunk is longer than the file)")
 
 
 def _bits(image: Image.Image) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganimation.action_units import ACTION_UNITS
-from ganimation.errors import MediaError, ModelError, TrainingError, require
+from ganimation.errors import MediaError, ModelError, TrainingError, first_line, require
 from ganimation.faces.crop import CropTemplate
 from ganimation.media.files import atomic
 from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig, hash_weights
@@ -140,7 +140,7 @@ def write_model(
         generator.load_state_dict(generator_state)
         critic.load_state_dict(critic_state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise ModelError(f"the weights do not fit the networks of the config ({str(error).splitlines()[0]})") from error
+        raise ModelError(f"the weights do not fit the networks of the config ({first_line(error)})") from error
     for name, network in ((GENERATOR, generator), (CRITIC, critic)):
         halves = {key: value.half().contiguous() for key, value in network.state_dict().items()}
         (folder / name).write_bytes(safetensors.save(halves))

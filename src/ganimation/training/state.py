@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ganimation.errors import TrainingError, require
+from ganimation.errors import TrainingError, first_line, require
 from ganimation.model import CRITIC, GENERATOR, ModelConfig
 from ganimation.networks.critic import Critic
 from ganimation.networks.generator import Generator
@@ -73,13 +73,9 @@ class State:
             self.step, self.seconds = step, float(saved["seconds"])
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise TrainingError(
-                f"the checkpoint of step {step} does not fit this run ({_first_line(error)}); remove it to go on from "
+                f"the checkpoint of step {step} does not fit this run ({first_line(error)}); remove it to go on from "
                 "an older one, or name another folder"
             ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @dataclass(frozen=True)
