@@ -1,4 +1,8 @@
+import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +15,7 @@ from ganimation.editing.backends import Array, Backend, load_backend
 from ganimation.editing.editor import Editor
 from ganimation.errors import ModelError
 from ganimation.media.images import read_image
-from ganimation.model import CONFIG, ONNX, ModelConfig, bundled
+from ganimation.model import CONFIG, ONNX, ModelConfig, bundled, hash_weights
 
 NAMES = ("onnxruntime", "openvino", "torch")
 
@@ -95,3 +99,83 @@ def test_a_damaged_model_is_named(name: str, tmp_path: Path) -> None:
     shutil.copyfile(bundled() / ONNX, tmp_path / ONNX)
     with pytest.raises(ModelError, match="does not fit its config of 15 AUs"):
         Editor(tmp_path, name)
+
+
+#: In a process of its own: imports what it needs, then forks children that load a backend and infer in two threads.
+FIRST_INFERENCES = """
+import os, sys, threading, time
+import numpy as np, openvino
+from pathlib import Path
+from ganimation.editing import backends
+from ganimation.model import ModelConfig
+
+folder, tries = Path(sys.argv[1]), int(sys.argv[2])
+config = ModelConfig.read(folder)
+source = np.zeros((1, 3, config.size, config.size), np.float32)
+condition = np.zeros((1, len(config.aus)), np.float32)
+
+def infer_at_once():
+    sys.setswitchinterval(1e-6)
+    run, gate = backends.load_backend(folder, config, "openvino", 1), threading.Barrier(2)
+    def infer():
+        gate.wait()
+        run(source, condition)
+    threads = [threading.Thread(target=infer) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os._exit(0)
+
+for _ in range(tries):
+    child = os.fork()
+    if not child:
+        infer_at_once()
+    end = time.monotonic() + 20
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > end:
+            os.kill(child, 9)
+            sys.exit("locked")
+        time.sleep(0.005)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a new process for each try, and fork makes them fast")
+def test_first_inferences_of_two_threads_do_not_lock_each_other(model: Path) -> None:
+    pytest.importorskip("openvino")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FIRST_INFERENCES, str(model), "200"],
+        check=False, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino", "torch"])
+@pytest.mark.parametrize("size", [0, -128, 4, 2048, 66, True, "128", 128.0])
+def test_sizes_that_no_model_has_are_refused(name: str, size: object, model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    content = json.loads((model / CONFIG).read_text()) | {"size": size}
+    (tmp_path / "model" / CONFIG).write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"damaged \(size .*a multiple of 4 in 32\.\.1024 pixels"):
+        Editor(tmp_path / "model", name)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_network_that_draws_another_shape_is_refused(name: str, model: Path, tmp_path: Path) -> None:
+    """As a hostile model would: its weights are the ones that its config names, but it answers with half an image."""
+    pytest.importorskip(name)
+    onnx = pytest.importorskip("onnx")
+    shutil.copytree(model, tmp_path / "model")
+    network = onnx.load(model / ONNX)
+    for node in network.graph.node:
+        for place, output in enumerate(node.output):
+            if output == "attention":
+                node.output[place] = "whole"
+    for number, (value, kind) in enumerate((([0], 7), ([8], 7), ([2], 7))):
+        network.graph.initializer.append(onnx.helper.make_tensor(f"at{number}", kind, [1], value))
+    network.graph.node.append(onnx.helper.make_node("Slice", ["whole", "at0", "at1", "at2"], ["attention"]))
+    onnx.save(network, tmp_path / "model" / ONNX)
+    content = json.loads((model / CONFIG).read_text()) | {"files": hash_weights(tmp_path / "model")}
+    (tmp_path / "model" / CONFIG).write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"attention is \(1, 1, 8, 64\), its config says \(1, 1, 64, 64\)"):
+        Editor(tmp_path / "model", name)

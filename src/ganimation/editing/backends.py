@@ -179,9 +179,7 @@ def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> t
         generator = Generator(len(config.aus), **config.generator)
         generator.load_state_dict({name: value.float() for name, value in weights.items()})
     except Exception as error:  # safetensors and load_state_dict raise what they like
-        raise ModelError(
-            f"{path}: damaged or of another shape ({first_line(error)}); export it again"
-        ) from error
+        raise ModelError(f"{path}: damaged or of another shape ({first_line(error)}); export it again") from error
     generator.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if threads:
         torch.set_num_threads(threads)
