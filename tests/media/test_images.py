@@ -1,4 +1,9 @@
 import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -7,8 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ganimation.errors import MediaError
-from ganimation.media.images import Photo, read_image, write_image
+from ganimation.errors import MediaError, MissingExtraError
+from ganimation.media.files import sweep
+from ganimation.media.images import Photo, find_photos, read_image, write_image
+from ganimation.media.provenance import Provenance, read_provenance
+from ganimation.media.video import write_film
 from tests.conftest import Pixels
 
 
@@ -221,3 +229,186 @@ def test_formats_that_run_programs_are_not_opened(tmp_path: Path, small: Pixels)
         (tmp_path / name).rename(tmp_path / "photo.jpg")
         with pytest.raises(MediaError, match="not a picture in a format"):
             read_image(tmp_path / "photo.jpg")
+
+
+@pytest.mark.parametrize("source", [".jpg", ".tif"])
+@pytest.mark.parametrize("said", [None, Provenance("edit")])
+@pytest.mark.parametrize("target", [".tif", ".jpg", ".png"])
+def test_exif_and_gps_survive_an_edit(
+    source: str, target: str, said: Provenance | None, tmp_path: Path, small: Pixels
+) -> None:
+    exif, tags = Image.Exif(), Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x9003] = "2020:01:01 00:00:00"
+    exif.get_ifd(0x8825).update({1: "N", 2: (1.0, 2.0, 3.0)})
+    tags.load(exif.tobytes())
+    Image.fromarray(small).save(tmp_path / f"in{source}", exif=tags)
+    photo = read_image(tmp_path / f"in{source}")
+    write_image(photo.with_pixels(255 - photo.pixels), tmp_path / f"out{target}", said, credentials=False)
+    with Image.open(tmp_path / f"out{target}") as image:
+        found = image.getexif()
+        assert found[0x010F] == "Maker"
+        assert found.get_ifd(0x8769)[0x9003] == "2020:01:01 00:00:00"
+        assert found.get_ifd(0x8825)[2] == (1.0, 2.0, 3.0)
+    if target != ".jpg":
+        assert np.array_equal(read_image(tmp_path / f"out{target}").pixels, 255 - photo.pixels)
+    assert read_provenance(tmp_path / f"out{target}")[0] == said
+
+
+def test_photos_are_bounded_by_their_bytes(tmp_path: Path, small: Pixels) -> None:
+    height, width = small.shape[:2]
+    pixels = width * height
+    cv2.imwrite(str(tmp_path / "deep.png"), small.astype(np.uint16) * 257)
+    Image.fromarray(np.dstack([small, small[:, :, 0]])).save(tmp_path / "alpha.png")
+    Image.fromarray(small).save(tmp_path / "plain.png")
+    for name, factor, what in (
+        ("plain", 1.0, ","),
+        ("deep", 2.0, " of 16 bits"),
+        ("alpha", 4 / 3, " of 8 bits with alpha"),
+    ):
+        read_image(tmp_path / f"{name}.png", int(pixels * factor + 1))
+        with pytest.raises(MediaError, match=rf"{width}x{height} is .* megapixels{what}.*--max-megapixels raises it"):
+            read_image(tmp_path / f"{name}.png", int(pixels * factor - 1))
+
+
+#: Prints what the statements before it took at their highest, in bytes.
+HIGHEST = "print(int(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]) * 1024)"
+
+
+def highest(code: str, *arguments: object) -> list[str]:
+    """Run statements in a process of its own; return what they print and, last, its highest memory in bytes."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("needs /proc to read the highest memory of a process")
+    command = [sys.executable, "-c", f"import sys\n{code}\n{HIGHEST}", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def test_16_bits_take_no_more_memory_than_they_need(tmp_path: Path) -> None:
+    """A photo of 12 megapixels is read, changed and written in 25 bytes a pixel; it took 47."""
+    cv2.imwrite(str(tmp_path / "deep.png"), np.zeros((3000, 4000, 3), np.uint16), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    code = (
+        "from ganimation.media.images import read_image, write_image\n"
+        "from ganimation.media.provenance import Provenance\n"
+        "if len(sys.argv) > 1:\n"
+        "    photo = read_image(sys.argv[1])\n"
+        "    write_image(photo.with_pixels(photo.pixels + 1), sys.argv[2], Provenance('edit'), credentials=False)"
+    )
+    taken = int(highest(code, tmp_path / "deep.png", tmp_path / "out.png")[0]) - int(highest(code)[0])
+    assert taken < 30 * 12_000_000
+
+
+def test_a_png_that_promises_more_than_it_holds_takes_no_memory(tmp_path: Path, small: Pixels) -> None:
+    path = tmp_path / "deep.png"
+    cv2.imwrite(str(path), small.astype(np.uint16) * 257)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"IDAT") - 4] = 0xDC  # its length, in bytes: 3.7 billion
+    path.write_bytes(content)
+    code = (
+        "from ganimation.errors import MediaError\n"
+        "from ganimation.media.images import read_image\n"
+        "try: read_image(sys.argv[1])\n"
+        "except MediaError as error: print(error)"
+    )
+    message, taken = highest(code, path)
+    assert "a chunk is longer than the file" in message
+    assert int(taken) < 400_000_000
+
+
+def test_what_killed_programs_left_is_swept(tmp_path: Path, small: Pixels) -> None:
+    """A real process that is killed in the middle of writing; a second one that still writes is left alone."""
+    code = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from ganimation.media.files import atomic\n"
+        "with atomic(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_bytes(b'half')\n"
+        "    print(temporary, flush=True)\n"
+        "    time.sleep(60)"
+    )
+    writers = []
+    for name in ("one.png", "two.png"):
+        command = [sys.executable, "-c", code, str(tmp_path / name)]
+        writers.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    left = [Path(str(writer.stdout and writer.stdout.readline()).strip()) for writer in writers]
+    users = [tmp_path / ".own.partial.txt.bak", tmp_path / ".mine.png", tmp_path / "x.partial.png"]
+    for path in users:
+        path.write_text("a user's")
+    for path in [*left, *users]:
+        os.utime(path, (0, 0))
+    writers[0].kill()
+    writers[0].wait()
+    young = tmp_path / ".new-abc.partial.png"
+    young.write_bytes(b"")
+    write_image(Photo(small), tmp_path / "three.png")
+    assert not left[0].exists()
+    assert left[1].exists()
+    assert young.exists()
+    assert all(path.exists() for path in users)
+    writers[1].kill()
+    writers[1].wait()
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.close()
+    sweep(tmp_path, time.time())
+    assert not left[1].exists()
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("only root can make a small disk")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".mp4", ".gif"])
+def test_a_full_disk_is_called_full(suffix: str, full: Path, small: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filled to every degree, so that it ends in the picture, in its metadata and in its signature."""
+    monkeypatch.setenv("GANIMATION_C2PA", "on")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(full.parent))
+    noise = np.random.default_rng(0).integers(0, 255, (*small.shape[:2], 3), np.uint8)
+    seen = []
+    for left in (4, 20, 40, 60, 80, 120, 200, 300, 500):
+        (full / "fill").write_bytes(b"\0" * (1_048_576 - left * 1024 - 8192))
+        path = full / f"out{suffix}"
+        try:
+            if suffix in (".mp4", ".gif"):
+                write_film([noise, noise], path, 10, Provenance("animate"))
+            else:
+                write_image(Photo(noise), path, Provenance("edit"))
+            seen.append("")
+            path.unlink()
+        except MediaError as error:
+            seen.append(str(error))
+        assert [entry.name for entry in full.iterdir()] == ["fill"]
+    assert {"No space left on device" in reason for reason in seen if reason} == {True}
+    assert "" in seen
+
+
+def test_an_unreadable_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "a.jpg").write_bytes(b"")
+    assert find_photos(tmp_path) == [tmp_path / "a.jpg"]
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("below"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(MediaError, match=r"below: cannot be read \(Permission denied\)"):
+        find_photos(tmp_path)
+
+
+def test_heic_without_its_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    heic = Path(__file__).parent.parent / "files" / "astronaut.heic"
+    monkeypatch.setattr("ganimation.media.formats.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'ganimation\[heic\]'"):
+        read_image(heic)

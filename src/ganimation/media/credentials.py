@@ -24,8 +24,11 @@ SWITCH = "GANIMATION_C2PA"
 #: Label of the assertion that holds the recipe.
 RECIPE = "dev.ganimation.recipe"
 
-#: Settings of the library with which it asks no other computer.
-OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
+#: Settings of the library: it asks no other computer, and adds no thumbnail, which would weigh up to a megabyte.
+SETTINGS = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    "builder": {"thumbnail": {"enabled": False}},
+}
 
 #: What a self-made certificate is called, so that nobody takes it for more.
 TEST_NAME = "ganimation self-made test certificate, not trusted"
@@ -73,7 +76,8 @@ def add_credentials(path: Path, provenance: Provenance, kind: str) -> None:
         info = c2pa.C2paSignerInfo(alg=b"es256", sign_cert=chain, private_key=key, ta_url=None)
         with (
             c2pa.Signer.from_info(info) as signer,
-            c2pa.Builder(manifest) as builder,
+            _context() as context,
+            c2pa.Builder(manifest, context=context) as builder,
             path.open("rb") as source,
             _Recorded(signed, "w+b") as result,
         ):
@@ -88,6 +92,12 @@ def add_credentials(path: Path, provenance: Provenance, kind: str) -> None:
         raise MediaError(f"content credentials cannot be signed ({error}); check {CERTIFICATE} and {KEY}") from error
     finally:
         signed.unlink(missing_ok=True)
+
+
+def _context() -> Any:
+    import c2pa
+
+    return c2pa.Context(c2pa.Settings.from_dict(SETTINGS))
 
 
 class _Recorded(io.FileIO):
@@ -117,7 +127,7 @@ def read_credentials(path: Path) -> str:
     try:
         # a file may name an address that its manifest is to be fetched from: nothing is asked there
         with (
-            c2pa.Context(c2pa.Settings.from_dict(OFFLINE)) as context,
+            _context() as context,
             path.open("rb") as stream,
             c2pa.Reader(kind, stream, context=context) as reader,
         ):
