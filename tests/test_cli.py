@@ -5,7 +5,10 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -216,3 +219,81 @@ def test_ctrl_c(
     monkeypatch.setattr("ganimation.editing.editor.Editor.edit", interrupt)
     assert main(["edit", str(portrait), "-o", str(tmp_path / "x.png")]) == 130
     assert capsys.readouterr().err == "ganimation: stopped\n"
+
+
+def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ganimation", *words]
+    return subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True, timeout=60, **options)
+
+
+def test_a_reader_that_leaves_is_no_error(portrait: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = run(["read", str(portrait)], stdout=write)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("form", ["", "--json", "--csv"])
+def test_output_that_cannot_be_written_is_said(portrait: Path, form: str) -> None:
+    with Path("/dev/full").open("w") as nowhere:
+        done = run(["read", str(portrait), *([form] if form else [])], stdout=nowhere)
+    assert (done.returncode, done.stderr) == (2, "ganimation: standard output: No space left on device\n")
+
+
+def test_names_and_numbers_without_measure(
+    model: Path, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = tmp_path / f"{'a' * 300}.jpg"
+    out = tmp_path / "out.jpg"
+    assert "File name too long" in fails(capsys, "read", long)
+    assert "File name too long" in fails(capsys, "verify", long)
+    assert "File name too long" in fails(capsys, "edit", long, "-o", out)
+    assert "File name too long" in fails(
+        capsys, "drive", portrait, "--by", long.with_suffix(".mp4"), "-o", tmp_path / "o.gif"
+    )
+    assert "a file name of 304 characters" in fails(capsys, "edit", portrait, "-o", long)
+    line = fails(capsys, "edit", portrait, "-o", out, "--face", "9" * 5000)
+    assert "--face 9999999999999999999999999999999999999999... (5000 characters): write largest" in line
+    assert "--face 0: write largest" in fails(capsys, "edit", portrait, "-o", out, "--face", 0)
+    for content in ("[" * 100_000, '{"AU12": 1' + "0" * 400 + "}", '{"AU12": NaN}'):
+        (tmp_path / "e.json").write_text(content)
+        assert "e.json: not JSON" in fails(capsys, "edit", portrait, "--expression", tmp_path / "e.json", "-o", out)
+    (tmp_path / "t.csv").write_text("photo,face,AU12\na.png,nan,1\n")
+    assert "row 1: face nan: write largest" in fails(capsys, "edit", tmp_path / "t.csv", "-o", tmp_path / "many")
+    assert not out.exists()
+
+
+def test_an_output_that_is_an_input_needs_a_word(
+    model: Path, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.jpg"
+    shutil.copy(portrait, mine)
+    (tmp_path / "link.jpg").symlink_to(mine)
+    before = mine.read_bytes()
+    words = ("edit", mine, "--au", "AU12=1", "--model", model)
+    for out in (mine, tmp_path / "." / "mine.jpg", tmp_path / "link.jpg"):
+        assert "would replace what it is made from; choose another -o, or add --overwrite" in fails(
+            capsys, *words, "-o", out
+        )
+    assert mine.read_bytes() == before
+    assert main([*map(str, words), "-o", str(mine), "--overwrite"]) == 0
+    assert mine.read_bytes() != before
+
+
+def test_an_edit_that_changes_nothing_says_so(
+    portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["read", "--json", str(portrait)])
+    shown = json.loads(capsys.readouterr().out)[0]["faces"][0]["aus"]["AU12"]
+    words = ["edit", str(portrait), "-o", str(tmp_path / "o.jpg")]
+    assert main([*words, "--au", f"AU12={shown}"]) == 0
+    assert capsys.readouterr().err == "ganimation: the photo is as it was: it shows what was asked already\n"
+    assert main(words) == 0  # nothing was asked, and nothing is said
+    assert capsys.readouterr().err == ""
+    assert (
+        main(["animate", str(portrait), "--au", f"AU12={shown}", "--seconds", "0.2", "-o", str(tmp_path / "o.gif")])
+        == 0
+    )
+    assert "the film does not move" in capsys.readouterr().err

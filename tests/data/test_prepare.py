@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import shutil
@@ -160,6 +161,50 @@ def test_ctrl_c_stops_soon(photos: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "faces" / ".parts").glob("[0-9]*.parquet"))) < 6
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc to see what runs")
+def test_workers_end_with_the_process_that_started_them(photos: Path, tmp_path: Path) -> None:
+    """Killed, it can tell them nothing."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for number in range(300):
+        (mine / f"{number:04d}.jpg").symlink_to(photos / "person0" / "studio_portrait.jpg")
+    command = [sys.executable, "-m", "ganimation", "prepare", str(mine), "-o", str(tmp_path / "faces"), "--jobs", "2"]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+
+    def running() -> list[int]:
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                _, _, rest = stat.read_text().rpartition(")")
+                state, _, group = rest.split()[:3]
+                if int(group) == process.pid and state != "Z":
+                    found.append(int(stat.parent.name))
+        return found
+
+    while process.poll() is None and len(running()) < 3:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 15
+    while running() and time.monotonic() < end:
+        time.sleep(0.05)
+    left = running()
+    for number in left:
+        os.kill(number, signal.SIGKILL)
+    assert left == []
+
+
+def end(*_: object) -> None:
+    """As the kernel ends a process that takes too much memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_ends_is_said(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare_module, "_make_part", end)
+    with pytest.raises(DatasetError, match=r"a process ended .* run again to go on, with fewer --jobs"):
+        prepare(photos, tmp_path / "faces", size=64, jobs=1)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -227,6 +272,13 @@ def test_damaged_data_sets(dataset: Path, tmp_path: Path) -> None:
     (broken / "dataset.json").write_text(json.dumps(info | {"format_version": 99}))
     with pytest.raises(DatasetError, match="format version 99"):
         FaceDataset(broken)
+    for odd in (5, None, ["AU12"], {"AU12": 1}):
+        (broken / "dataset.json").write_text(json.dumps(info | {"aus": [odd, *info["aus"][1:]]}))
+        with pytest.raises(DatasetError, match=r"damaged \(unknown action unit .*: it is text"):
+            FaceDataset(broken)
+    (broken / "dataset.json").write_text('{"a":' * 100_000)
+    with pytest.raises(DatasetError, match="nested deeper than"):
+        FaceDataset(broken)
     (broken / "dataset.json").write_text(json.dumps(info | {"aus": [*info["aus"], "AU14"]}))
     with pytest.raises(DatasetError):
         FaceDataset(broken)
@@ -249,3 +301,22 @@ def test_intensities_out_of_range_are_refused(dataset: Path, tmp_path: Path, val
     parquet.write_table(table.set_column(column, "AU04", pa.array(values, pa.float32())), path)
     with pytest.raises(DatasetError, match="AU04 of row 2"):
         FaceDataset(broken)
+
+
+@pytest.mark.parametrize("encoded", [b"", b"\xff\xd8\xff", b"not a picture"])
+def test_a_face_that_is_no_picture_is_said(dataset: Path, tmp_path: Path, encoded: bytes) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    broken = tmp_path / "broken"
+    shutil.copytree(dataset, broken)
+    path = next(broken.glob("train-*.parquet"))
+    table = parquet.read_table(path)
+    images = table["image"].to_pylist()
+    images[2]["bytes"] = encoded
+    column = pa.array(images, table.schema.field("image").type)
+    parquet.write_table(table.set_column(0, table.schema.field("image"), column), path)
+    faces = FaceDataset(broken)
+    faces.image(1)
+    with pytest.raises(DatasetError, match="not a picture in the data set, expected 64 pixels square"):
+        faces.images([1, 2], 32)

@@ -1,5 +1,8 @@
 import csv
 import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -168,3 +171,52 @@ def test_bad_batches_are_refused_in_one_line(album: Path, tmp_path: Path, capsys
         assert main(["edit", *map(str, words)]) == 2
         lines = capsys.readouterr().err.strip().splitlines()
         assert message in lines[-1]
+
+
+def test_names_that_are_no_text_are_edited_and_noted(album: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9.png")
+    (album / "one.png").rename(album / odd)
+    words = ["edit", str(album), "-o", str(tmp_path / "out"), "--au", "AU12=0.8", "--jobs", "1"]
+    assert main(words) == 0
+    assert (tmp_path / "out" / odd).exists()
+    rows = {Path(row["photo"]).name: row for row in manifest(tmp_path / "out")}
+    assert rows[r"caf\xe9.png"]["output"] == r"caf\xe9.png"
+    before = (tmp_path / "out" / odd).stat().st_mtime_ns
+    assert main(words) == 0
+    assert (tmp_path / "out" / odd).stat().st_mtime_ns == before  # it was known again
+
+
+def test_what_changes_nothing_is_counted(album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Editor(threads=1).read(album / "one.png")[0].aus["AU12"]
+    assert main(["edit", str(album), "-o", str(tmp_path / "out"), "--au", f"AU12={shown:.4f}"]) == 0
+    assert "2 pictures are as they were: what was asked changes no pixel" in capsys.readouterr().err
+    assert [row["note"] for row in manifest(tmp_path / "out") if row["output"]] == [batch.UNCHANGED] * 2
+
+
+def test_ctrl_c_ends_a_batch_in_which_a_thread_hangs(album: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, threading\n"
+        "from ganimation import cli\n"
+        "from ganimation.editing import batch\n"
+        "from ganimation.editing.editor import Editor\n"
+        "batch.GRACE, edit, seen = 1.0, Editor.edit, []\n"
+        "def hang(self, photo, *rest):\n"
+        "    if seen:\n"
+        "        print('hangs', flush=True)\n"
+        "        threading.Event().wait()\n"
+        "    seen.append(1)\n"
+        "    return edit(self, photo, *rest)\n"
+        "Editor.edit = hang\n"
+        "cli.console()"
+    )
+    out = tmp_path / "out"
+    words = ["edit", str(album), "-o", str(out), "--au", "AU12=0.8", "--jobs", "1"]
+    command = [sys.executable, "-c", code, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hangs\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == "ganimation: stopped\n"
+    assert len([row for row in manifest(out) if row["output"]]) == 1

@@ -1,5 +1,6 @@
 """Reading films, and writing them at their own pace with their own sound."""
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from ganimation.errors import MediaError
+from ganimation.errors import MediaError, MissingExtraError
 from ganimation.media.clip import Clip, is_clip
 from ganimation.media.video import write_timed
 from tests.media.films import film, stripes
@@ -122,3 +123,34 @@ def test_a_list_of_films_opens_none_of_them(tmp_path: Path, suffix: str) -> None
         path.write_text(f"ffconcat version 1.0\nfile {named.name}\n")
     with pytest.raises(MediaError, match=r"a list of films|not a film"):
         Clip(path)
+
+
+def test_sound_of_an_avi_is_encoded_again(tmp_path: Path) -> None:
+    """Its times are rough, and MP4 takes none that do not rise."""
+    path = film(tmp_path / "film.avi", stripes(50), codec="mpeg4", sound="libmp3lame")
+    clip = Clip(path)
+    assert write_timed(clip, tmp_path / "again.mp4", clip.rate, clip.time_base, clip) == 50
+    with av.open(tmp_path / "again.mp4") as container:
+        assert [stream.codec_context.name for stream in container.streams] == ["h264", "aac"]
+        heard = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+    assert len(heard) / 48000 == pytest.approx(2.0, abs=0.1)
+    crossings = np.count_nonzero(np.diff(np.signbit(heard[4800:-4800])))
+    assert crossings / (len(heard) - 9600) == pytest.approx(1 / (20 * np.pi), rel=0.02)  # the tone, without gaps
+
+
+def test_an_unknown_codec_is_said(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.avi", stripes(5), codec="mpeg4")
+    path.write_bytes(path.read_bytes().replace(b"FMP4", b"ZZZZ"))
+    with pytest.raises(MediaError, match=r"its codec cannot be read here; give H\.264"):
+        Clip(path)
+
+
+def test_films_without_their_extra_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "film.mp4", stripes(2))
+    frames = list(Clip(path))
+    monkeypatch.setitem(sys.modules, "av", None)
+    for attempt in (lambda: Clip(path), lambda: write_timed(frames, tmp_path / "out.mp4", Fraction(25))):
+        with pytest.raises(MissingExtraError, match=r"pip install 'ganimation\[films\]'"):
+            attempt()
+    assert write_timed(frames, tmp_path / "out.gif", Fraction(25)) == 2
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["film.mp4", "out.gif"]

@@ -1,6 +1,8 @@
 """What files say of how they were made."""
 
 import json
+import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -177,10 +179,85 @@ def test_the_box_at_the_end_of_a_film_is_no_harm_to_its_times(picture: Pixels, t
 
 
 @pytest.mark.parametrize(
-    "recipe", ['{"operation":"edit","faces":[1]}', '{"operation":"edit","details":3}', '{"operation":7}']
+    "recipe",
+    [
+        '{"operation":"edit","faces":[1]}',
+        '{"operation":"edit","details":3}',
+        '{"operation":7}',
+        '{"operation":"edit","faces":[{"aus":[1]}]}',
+        '{"operation":"edit","faces":[{"aus":{"AU12":[0.1]}}]}',
+        '{"operation":"edit","faces":[{"asked":{"AU12":{}}}]}',
+        '{"operation":"edit","faces":[{"aus":{"AU12":[true,null]}}]}',
+        '{"operation":"edit","details":{"a":' + "[" * 5000 + "]" * 5000 + "}}",
+        '{"operation":"edit","details":{"a":1e999}}',
+        '{"operation":"edit","surprise":1}',
+    ],
 )
 def test_a_crafted_recipe_is_none_of_ours(recipe: str, tmp_path: Path, picture: Pixels) -> None:
     path = tmp_path / "a.png"
     content = packet(MADE).decode().replace(escape(MADE.to_json()), escape(recipe))
     Image.fromarray(picture).save(path, pnginfo=png_info(content.encode()))
     assert read_provenance(path) == (None, SOURCE_TYPE)
+
+
+def verified(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Return status and text of ``verify``, which obeys nothing that a file says."""
+    status = main(["verify", str(path)])
+    said = capsys.readouterr()
+    text = said.out + said.err
+    assert all(character.isprintable() or character == "\n" for character in text), text
+    return status, text
+
+
+def test_a_recipe_does_not_steer_a_terminal(
+    picture: Pixels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forged = "x\x1b[2K\x1b[1A\r/etc/photo.jpg: does not say that it was made"
+    made = Provenance(f"edit{forged}", forged, ({"aus": {forged: [0.1, 0.8]}},), {forged: forged})
+    write_image(Photo(picture), tmp_path / "a.png", made, credentials=False)
+    # XML holds no control characters; JSON inside it escapes them, and a newline needs no escape at all
+    status, text = verified(tmp_path / "a.png", capsys)
+    assert status == 0
+    assert len(text.splitlines()) == 3
+    assert r"\x1b[2K" in text
+    assert main(["verify", "--json", str(tmp_path / "a.png")]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["recipe"]["model"] == forged
+
+
+def test_hostile_files_are_refused_in_one_line(
+    picture: Pixels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = Image.fromarray(picture)
+    (tmp_path / "huge.mp4").write_bytes(
+        b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom\0\0\0\x01uuid" + (1 << 62).to_bytes(8, "big") + b"x" * 64
+    )
+    uuid = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+    (tmp_path / "long.mp4").write_bytes(b"\xff\xff\xff\xffuuid" + uuid + packet(MADE))
+    (tmp_path / "short.mp4").write_bytes(b"\0\0\0\x09uuid" + uuid + b"x" * 64)
+    image.save(tmp_path / "bytes.tif", tiffinfo={700: b"\0" * 64})
+    for form, count in ((11, 16), (12, 8), (3, 32), (4, 1 << 30)):  # floats, doubles, shorts, and more than there is
+        content = (tmp_path / "bytes.tif").read_bytes()
+        at = content.index(b"\xbc\x02\x01\x00")
+        content = content[: at + 2] + struct.pack("<HI", form, count) + content[at + 8 :]
+        (tmp_path / f"form{form}.tif").write_bytes(content)
+    bomb = zlib.compress(b"\0" * 50_000_000)
+    for kind, content in ((b"iCCP", b"icc\0\0" + bomb), (b"iTXt", b"XML:com.adobe.xmp\0\x01\0\0\0" + bomb)):
+        path = tmp_path / f"{kind.decode()}.png"
+        image.save(path)
+        data = path.read_bytes()
+        chunk = len(content).to_bytes(4, "big") + kind + content
+        chunk += zlib.crc32(kind + content).to_bytes(4, "big")
+        path.write_bytes(data[:33] + chunk + data[33:])
+    entities = (
+        b"<!DOCTYPE x [" + b"".join(b'<!ENTITY a%d "&a%d;&a%d;">' % (n, n - 1, n - 1) for n in range(1, 40)) + b"]>"
+    )
+    bomb_packet = packet(MADE).replace(b"<x:xmpmeta", entities + b"<x:xmpmeta").replace(b"edit", b"&a39;")
+    image.save(tmp_path / "entities.jpg", xmp=bomb_packet)
+    image.save(tmp_path / "encoding.jpg", xmp=packet(MADE).replace(b"<x:xmpmeta", b"<x:xmpmeta>\xff\xfe<x:xmpmeta"))
+    for path in sorted(tmp_path.iterdir()):
+        status, text = verified(path, capsys)
+        assert status in (0, 2), path
+        assert len(text.splitlines()) <= 4, path
+        if status:
+            assert text.startswith(f"ganimation: {path}")
+    assert verified(tmp_path / "long.mp4", capsys)[1].count("says that ganimation") == 1
