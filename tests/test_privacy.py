@@ -54,7 +54,7 @@ def test_commands_reach_nobody_and_leave_nothing(command: str, portrait: Path, t
         "edit": [*run, "edit", str(portrait), "--au", "AU12=0.8", "-o", str(tmp_path / "out.jpg")],
         "prepare": [*run, "prepare", str(photos), "-o", str(tmp_path / "faces"), "--size", "64", "--jobs", "2"],
         "verify": [*run, "verify", str(portrait)],
-        "import": [sys.executable, "-c", "import ganimation, onnxruntime, openvino, gradio, huggingface_hub, torch"],
+        "import": [sys.executable, "-c", "import ganimation, onnxruntime, openvino, gradio, huggingface_hub, torch, tensorboard"],
     }[command]
     subprocess.run(traced(log, *words), env=environment(home), check=True, timeout=120, capture_output=True)
     check(home, log)
