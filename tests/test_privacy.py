@@ -15,6 +15,8 @@ from ganimation.privacy import SWITCHES
 
 STRACE = shutil.which("strace")
 
+IMPORTED = ("ganimation", "onnxruntime", "openvino", "gradio", "huggingface_hub", "torch", "tensorboard", "matplotlib")
+
 #: Addresses that are this computer's own, and calls that name none.
 LOOPBACK = re.compile(r'inet_addr\("127\.|"::1"|AF_UNIX|AF_NETLINK|AF_UNSPEC|NULL, 0')
 
@@ -54,7 +56,7 @@ def test_commands_reach_nobody_and_leave_nothing(command: str, portrait: Path, t
         "edit": [*run, "edit", str(portrait), "--au", "AU12=0.8", "-o", str(tmp_path / "out.jpg")],
         "prepare": [*run, "prepare", str(photos), "-o", str(tmp_path / "faces"), "--size", "64", "--jobs", "2"],
         "verify": [*run, "verify", str(portrait)],
-        "import": [sys.executable, "-c", "import ganimation, onnxruntime, openvino, gradio, huggingface_hub, torch, tensorboard"],
+        "import": [sys.executable, "-c", f"import {', '.join(IMPORTED)}"],
     }[command]
     subprocess.run(traced(log, *words), env=environment(home), check=True, timeout=120, capture_output=True)
     check(home, log)

@@ -87,6 +87,11 @@ def test_arkit(tmp_path: Path) -> None:
         ("t.csv", "time,AU12\n0,1.5\n", "line 2: AU12 1.5; an intensity lies in"),
         ("t.csv", "time,AU12\n1,1\n0,1\n", "line 3: time -1"),
         ("t.csv", "Timecode,JawOpen\nnow,1\n", "line 2: time code 'now'"),
+        ("t.csv", "time,AU12\n0,1\n0.5\n", r"line 3: not as many cells as there are columns \(2\)"),
+        ("t.csv", "time,AU12\n0,1,7\n", "line 2: not as many cells"),
+        ("t.csv", "time,AU12\n0," + "1" * 200_000 + "\n", "cannot be read as a table .field larger"),
+        ("t.json", "[" * 100_000, "not JSON .*nested deeper"),
+        ("t.json", '{"keyframes": [{"time": 1e999, "aus": {}}]}', "not JSON .*too large"),
     ],
 )
 def test_what_cannot_be_played_is_said(tmp_path: Path, name: str, content: str, message: str) -> None:

@@ -1,5 +1,9 @@
 """The ONNX file says what the network says, at every size."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +12,9 @@ import pytest
 import torch
 
 from ganimation.errors import ModelError
+from ganimation.media.files import sweep
 from ganimation.networks.generator import ColorHead, Generator
-from ganimation.training.export import write_model, write_onnx
+from ganimation.training.export import export, write_model, write_onnx
 from ganimation.training.state import Start
 from tools.soup import soup
 
@@ -48,3 +53,40 @@ def test_the_mean_of_models(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="differ in condition; only models of one kind"):
         soup([model, tmp_path / "other"], tmp_path / "never")
     assert not (tmp_path / "never").exists()
+
+
+def test_a_full_disk_leaves_no_model(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    folder = tmp_path / "model"
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ModelError, match=r"model: cannot be written \(No space left on device\)"):
+        export(run, folder)
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "fsync", lambda handle: full(folder, b""))
+    with pytest.raises(ModelError, match=r"model: cannot be written \(No space left on device\)"):
+        export(run, folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_export_left_is_swept(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from ganimation.media.files import scratch\n"
+        "with scratch(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'config.json').write_text('{}')\n"
+        "    print(folder, flush=True)\n"
+        "    time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "model")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        left = Path(writer.stdout.readline().strip())
+        os.utime(left, (0, 0))
+        sweep(tmp_path, time.time())
+        assert (left / "config.json").exists()
+        writer.kill()
+    sweep(tmp_path, time.time())
+    assert list(tmp_path.iterdir()) == []

@@ -17,8 +17,9 @@ from lightning_fabric import Fabric
 from pyarrow import parquet
 
 from ganimation.data.dataset import FaceDataset, write_shards
-from ganimation.errors import DatasetError, TrainingError
+from ganimation.errors import DatasetError, ModelError, TrainingError
 from ganimation.training import checkpoints
+from ganimation.training.export import export
 from ganimation.training.loop import Cadence, Tuning, build_game, train, weigh_aus
 from ganimation.training.state import build_networks
 from tests.training.tiny import STEPS, TINY, train_tiny
@@ -94,6 +95,37 @@ def test_a_truncated_checkpoint_is_passed_over(dataset: Path, run: Path, tmp_pat
     with pytest.warns(UserWarning, match=r"step-00000008.pt is damaged and passed over"):
         train_tiny(dataset, folder, every=3)
     assert_same_run(run, folder)
+
+
+def test_a_checkpoint_of_other_networks_is_said(dataset: Path, run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    path = folder / "checkpoints" / "step-00000007.pt"
+    (folder / "checkpoints" / "step-00000008.pt").unlink()
+    state = torch.load(path, weights_only=True)
+    name, value = next(iter(state["generator"].items()))
+    whole = dict(state)
+    for wrong in (
+        whole | {"generator": state["generator"] | {name: value[:1]}},
+        {key: part for key, part in whole.items() if key != "critic"},
+        whole | {"control": {"surprise": 1}},
+        whole | {"history": 3},
+        whole | {"seconds": "long"},
+        whole | {"generator": [1]},
+    ):
+        torch.save(wrong, path)
+        with pytest.raises(TrainingError, match="the checkpoint of step 7 does not fit this run"):
+            train_tiny(dataset, folder)
+    torch.save(whole | {"average": state["average"] | {name: value[:1]}}, path)
+    with pytest.raises(ModelError, match="the weights do not fit the networks of the config"):
+        export(folder, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / "step-00000001.partial").write_bytes(b"half")
+    checkpoints.save(tmp_path, 2, {"x": torch.ones(3)})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000002.pt"]
 
 
 def test_a_full_disk_loses_nothing_older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

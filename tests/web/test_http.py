@@ -4,6 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,22 @@ def test_drawings_are_few_at_once(monkeypatch: pytest.MonkeyPatch, portrait: Pat
             assert len(shown._draw(work, False, *values)) == 6
         with pytest.raises(gradio.Error, match="no photo yet"):
             shown._draw(None, False, *values)
+    finally:
+        store.close()
+
+
+def test_the_page_says_where_nothing_changes(monkeypatch: pytest.MonkeyPatch, portrait: Path, tmp_path: Path) -> None:
+    editor, store = Editor(threads=1), Store()
+    try:
+        shown = page.Page(editor, store, 10**7)
+        work = desk.open_work(editor, portrait, tmp_path / "before.jpg", 10**7)
+        asked = work.shown | {"AU12": 0.9}
+        values = [asked[code] for code in editor.config.aus]
+        assert shown._draw(work, False, *values)[-1] == ""
+        edit = desk.draw(work, asked)
+        monkeypatch.setattr(desk, "draw", lambda work, asked: replace(edit, changed=False))
+        assert "changes no pixel with this model; ask for more" in shown._draw(work, False, *values)[-1]
+        assert shown._draw(work, False, *work.shown.values())[-1] == ""  # nothing was asked
     finally:
         store.close()
 

@@ -1,6 +1,7 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all; what killed programs left is swept."""
 
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -62,6 +63,27 @@ def atomic(path: Path) -> Iterator[Path]:
             os.close(handle)
 
 
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``folder`` that vanishes at the end, as :func:`atomic` does with files.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    _sweep_once(folder.parent)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", suffix=_MARK) as name:
+        if fcntl is None:
+            yield Path(name)
+            return
+        handle = os.open(name, os.O_RDONLY)
+        try:
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield Path(name)
+        finally:
+            os.close(handle)
+
+
 def _sweep_once(folder: Path) -> None:
     """Sweep a folder if this process has not done it yet."""
     with _sweeping:
@@ -72,7 +94,7 @@ def _sweep_once(folder: Path) -> None:
 
 
 def sweep(folder: Path, now: float) -> None:
-    """Remove temporary files that killed programs left in a folder.
+    """Remove temporary files and folders that killed programs left in a folder.
 
     Args:
         folder: not searched below.
@@ -81,12 +103,17 @@ def sweep(folder: Path, now: float) -> None:
     if fcntl is None:
         return
     with suppress(OSError):
-        names = [entry.name for entry in os.scandir(folder) if entry.name.startswith(".") and _MARK in entry.name]
-        for name in names:
-            path = folder / name
-            if _MARK not in path.suffixes[-2:]:
-                continue
-            with suppress(OSError), path.open("rb") as stream:  # somebody else may be faster, or hold it
-                if now - os.fstat(stream.fileno()).st_mtime > _YOUNG:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
+        for path in [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(".")]:
+            if _MARK in path.suffixes[-2:]:
+                with suppress(OSError):  # somebody else may be faster, or hold it
+                    _remove_if_free(path, now)
+
+
+def _remove_if_free(path: Path, now: float) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        if now - os.fstat(handle).st_mtime > _YOUNG:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    finally:
+        os.close(handle)

@@ -36,6 +36,8 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
         raise TrainingError(
             f"{path}: cannot be written ({error}); older checkpoints are kept, run again to go on"
         ) from error
+    for stray in folder.glob("step-*.partial"):  # of a run that was killed while it wrote; a run has one process
+        stray.unlink(missing_ok=True)
     for _, old in [entry for entry in _found(folder) if entry[0] <= step][KEEP:]:
         old.unlink(missing_ok=True)
 

@@ -1,7 +1,6 @@
 """From a run to a model folder: half-precision weights, ONNX, config and model card."""
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from ganimation.action_units import ACTION_UNITS
 from ganimation.errors import MediaError, ModelError, TrainingError, first_line, require
 from ganimation.faces.crop import CropTemplate
-from ganimation.media.files import atomic
+from ganimation.media.files import atomic, scratch
 from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig, hash_weights
 from ganimation.networks.critic import Critic
 from ganimation.networks.generator import Generator
@@ -72,10 +71,10 @@ def placed(folder: Path) -> Iterator[Path]:
         raise ModelError(f"{folder}: exists and is not a model folder; name another")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-            yield Path(name)
+        with scratch(folder) as new:
+            yield new
             folder.mkdir(exist_ok=True)
-            for path in Path(name).iterdir():
+            for path in new.iterdir():
                 path.replace(folder / path.name)
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error
