@@ -43,7 +43,7 @@ UPLOAD = API + "upload"
 #: What is answered below :data:`API`, by the first part of the path; and what of it without a login.
 CALLS = frozenset((
     "app_id", "call", "cancel", "heartbeat", "info", "login_check", "queue", "reset", "run", "startup-events",
-    "theme.css", "token", "upload", "user", "api",
+    "theme.css", "token", "upload", "upload_progress", "user", "api",
 ))  # fmt: skip
 OPEN_CALLS = frozenset({"app_id", "login_check", "startup-events", "theme.css", "token", "user"})
 #: What is answered beside it, by the first part of the path.
