@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ganimation.errors import GanimationError, MediaError
 from ganimation.media.credentials import add_credentials
+from ganimation.media.deep import bits, decode_16_bit, encode_16_bit
 from ganimation.media.files import atomic
 from ganimation.media.formats import open_picture
 from ganimation.media.provenance import Provenance, packet, sidecar
@@ -37,7 +38,6 @@ _HOLDS_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
 _EXIF_ORIENTATION = 0x0112
 
 _TIFF_XMP = 700
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 # Tags by which a TIFF says how its pixels lie in the file; Pillow lists them with the EXIF.
 _TIFF_LAYOUT = (254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 296, 317, 320, 338, 339, 34675)
@@ -115,11 +115,11 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
             warnings.simplefilter("ignore")  # Pillow warns of what is an error or harmless here: size, odd EXIF
             with open_picture(path) as image:
                 _check_size(path, image, max_pixels)
-                if _bits(image) != 16:
+                if bits(image) != 16:
                     return replace(decode(image), source=path, unchanged=True)
                 header = _header_of_16_bit(image)
             del image  # and what Pillow has decoded, before OpenCV decodes
-            return replace(_decode_16_bit(path, *header), source=path, unchanged=True)
+            return _fill(path, *header)
     except FileNotFoundError:
         raise MediaError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -137,11 +137,11 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
 
 def _check_size(path: Path, image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
-    bits, alpha = _bits(image), image.has_transparency_data
-    counted = width * height * (2 if bits > 8 else 1) * (4 / 3 if alpha else 1)
+    depth, alpha = bits(image), image.has_transparency_data
+    counted = width * height * (2 if depth > 8 else 1) * (4 / 3 if alpha else 1)
     if counted > max_pixels:
-        what = f" of {bits} bits{' with alpha' if alpha else ''}, which count as {counted / 1e6:.0f}"
-        what = what if bits > 8 or alpha else ""
+        what = f" of {depth} bits{' with alpha' if alpha else ''}, which count as {counted / 1e6:.0f}"
+        what = what if depth > 8 or alpha else ""
         raise MediaError(
             f"{path}: {width}x{height} is {width * height / 1e6:.0f} megapixels{what}, "
             f"the limit is {max_pixels / 1e6:g}; --max-megapixels raises it"
@@ -234,47 +234,12 @@ def _header_of_16_bit(image: Image.Image) -> tuple[Photo, int]:
     return Photo(np.empty((0, 0, 3), np.uint8), None, None, *known, exif, image.info.get("dpi")), orientation
 
 
-def _decode_16_bit(path: Path, header: Photo, orientation: int) -> Photo:
-    """Decode a 16-bit PNG or TIFF through OpenCV, because Pillow cuts colours to 8 bits."""
-    with path.open("rb") as stream:
-        if stream.read(len(_PNG)) == _PNG:
-            _check_chunks(path)
-    samples = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if samples is None or samples.dtype != np.uint16:
-        raise MediaError(f"{path}: damaged, cut short or unreadable")
-    turn = _TURNS.get(orientation, np.asarray)
-    if samples.ndim == 2:
-        samples = np.repeat(samples[:, :, None], 3, axis=2)
-    alpha = np.ascontiguousarray(turn(samples[:, :, 3])).astype(np.uint16) if samples.shape[2] == 4 else None
-    deep = np.ascontiguousarray(turn(samples[:, :, 2::-1])).astype(np.uint16, copy=False)
+def _fill(path: Path, header: Photo, orientation: int) -> Photo:
+    """Return a photo of 16 bits with its samples, of which :func:`_header_of_16_bit` gave the rest."""
+    deep, alpha = decode_16_bit(path, _TURNS.get(orientation, np.asarray))
     pixels = np.empty(deep.shape, np.uint8)
     np.right_shift(deep, 8, out=pixels, casting="unsafe")
-    return replace(header, pixels=pixels, alpha=alpha, deep=deep)
-
-
-def _check_chunks(path: Path) -> None:
-    """Check that the chunks of a PNG fit in it: OpenCV takes the memory that their lengths say, up to four gigabytes.
-
-    Raises:
-        MediaError: one is longer than what follows.
-    """
-    size, place = path.stat().st_size, len(_PNG)
-    with path.open("rb") as stream:
-        while place < size:
-            stream.seek(place)
-            place += 12 + int.from_bytes(stream.read(4), "big")  # length, kind and checksum take four bytes each
-    if place > size:
-        raise MediaError(f"{path}: damaged, cut short or unreadable (a chunk is longer than the file)")
-
-
-def _bits(image: Image.Image) -> int:
-    """Return the bits a sample of PNG and TIFF, which Pillow's ``mode`` hides for colour pictures; of others 8."""
-    tiles = getattr(image, "tile", None)
-    tile = tiles[0] if tiles else None
-    if image.format == "PNG" and tile is not None and isinstance(tile[3], str):
-        return 16 if tile[3].endswith(";16B") else 8
-    tags = getattr(image, "tag_v2", None)
-    return int(max(tags.get(258, (8,)))) if tags is not None else 8
+    return replace(header, pixels=pixels, alpha=alpha, deep=deep, source=path, unchanged=True)
 
 
 def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
@@ -359,7 +324,7 @@ def write_image(
     xmp = packet(provenance) if provenance else b""
     with atomic(path) as temporary:
         if photo.deep is not None and format_ in ("PNG", "TIFF"):
-            _write_16_bit(photo, temporary, path.suffix.lower(), xmp)
+            temporary.write_bytes(_encoded_16_bit(photo, path, xmp))
         else:
             _write_8_bit(photo, temporary, format_, xmp)
         if provenance and credentials:
@@ -416,22 +381,12 @@ def png_info(xmp: bytes) -> PngInfo:
     return info
 
 
-def _write_16_bit(photo: Photo, path: Path, suffix: str, xmp: bytes) -> None:
+def _encoded_16_bit(photo: Photo, path: Path, xmp: bytes) -> memoryview:
     assert photo.deep is not None
     samples = photo.deep[:, :, :1] if photo.grey and photo.alpha is None else photo.deep[:, :, ::-1]
     if photo.alpha is not None:
         samples = np.dstack([samples, photo.alpha])
-    metadata_types, metadata = [], []
-    if photo.icc_profile:
-        metadata_types.append(cv2.IMAGE_METADATA_ICCP)
-        metadata.append(np.frombuffer(photo.icc_profile, np.uint8))
-    if photo.exif:
-        metadata_types.append(cv2.IMAGE_METADATA_EXIF)
-        metadata.append(np.frombuffer(photo.exif.removeprefix(b"Exif\0\0"), np.uint8))
-    if xmp and suffix == ".png":
-        metadata_types.append(cv2.IMAGE_METADATA_XMP)
-        metadata.append(np.frombuffer(xmp, np.uint8))
-    done, encoded = cv2.imencodeWithMetadata(suffix, samples, metadata_types, metadata)
-    if not done:
-        raise MediaError(f"{path}: the picture could not be encoded as {suffix}")
-    path.write_bytes(encoded.data)
+    encoded = encode_16_bit(samples, path.suffix.lower(), photo.icc_profile, photo.exif, xmp)
+    if encoded is None:
+        raise MediaError(f"{path}: this picture cannot be written as {path.suffix} of 16 bits; write .png")
+    return memoryview(encoded)

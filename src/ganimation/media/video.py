@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
@@ -92,7 +91,11 @@ def _write(
     counted = _Counted(frames)
     with atomic(path) as temporary:
         if path.suffix.lower() == ".mp4":
-            _write_mp4(counted, temporary, rate, time_base or 1 / rate, first.pixels.shape[:2], sound)
+            av = require("av", "films")
+            try:
+                _write_mp4(counted, temporary, rate, time_base or 1 / rate, first.pixels.shape[:2], sound)
+            except av.error.FFmpegError as error:
+                raise MediaError(f"{path}: cannot be encoded as MP4 ({reason(error)})") from error
         else:
             pictures = (frame.pixels for frame in counted)
             xmp = packet(provenance) if provenance else b""
@@ -124,22 +127,6 @@ def _write_mp4(
     sound: Clip | None,
 ) -> None:
     av = require("av", "films")
-    height, width = shape
-    try:
-        _encode(av, frames, path, rate, time_base, (height, width), sound)
-    except av.error.FFmpegError as error:
-        raise MediaError(f"the film cannot be encoded as MP4 ({reason(error)})") from error
-
-
-def _encode(
-    av: ModuleType,
-    frames: Iterable[Frame],
-    path: Path,
-    rate: Fraction,
-    time_base: Fraction,
-    shape: tuple[int, int],
-    sound: Clip | None,
-) -> None:
     height, width = shape
     with av.open(path, "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate)

@@ -1,0 +1,92 @@
+"""Pictures of 16 bits a colour, through OpenCV, because Pillow cuts colours to 8. Knows no :class:`Photo`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganimation.errors import MediaError
+
+Samples = NDArray[np.uint16]
+Turn = Callable[[NDArray[Any]], NDArray[Any]]
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def bits(image: Image.Image) -> int:
+    """Return the bits a sample of PNG and TIFF, which Pillow's ``mode`` hides for colour pictures; of others 8."""
+    tiles = getattr(image, "tile", None)
+    tile = tiles[0] if tiles else None
+    if image.format == "PNG" and tile is not None and isinstance(tile[3], str):
+        return 16 if tile[3].endswith(";16B") else 8
+    tags = getattr(image, "tag_v2", None)
+    return int(max(tags.get(258, (8,)))) if tags is not None else 8
+
+
+def decode_16_bit(path: Path, turn: Turn) -> tuple[Samples, Samples | None]:
+    """Decode a 16-bit PNG or TIFF.
+
+    Args:
+        path: of the file.
+        turn: what brings it upright.
+
+    Returns:
+        Samples, RGB (H, W, 3), and alpha, (H, W), or ``None``.
+
+    Raises:
+        MediaError: it is damaged.
+    """
+    with path.open("rb") as stream:
+        if stream.read(len(_PNG)) == _PNG:
+            _check_chunks(path)
+    samples = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.dtype != np.uint16:
+        raise MediaError(f"{path}: damaged, cut short or unreadable")
+    if samples.ndim == 2:
+        samples = np.repeat(samples[:, :, None], 3, axis=2)
+    alpha = np.ascontiguousarray(turn(samples[:, :, 3])).astype(np.uint16) if samples.shape[2] == 4 else None
+    deep = np.ascontiguousarray(turn(samples[:, :, 2::-1])).astype(np.uint16, copy=False)
+    return deep, alpha
+
+
+def _check_chunks(path: Path) -> None:
+    """Check that the chunks of a PNG fit in it: OpenCV takes the memory that their lengths say, up to four gigabytes.
+
+    Raises:
+        MediaError: one is longer than what follows.
+    """
+    size, place = path.stat().st_size, len(_PNG)
+    with path.open("rb") as stream:
+        while place < size:
+            stream.seek(place)
+            place += 12 + int.from_bytes(stream.read(4), "big")  # length, kind and checksum take four bytes each
+    if place > size:
+        raise MediaError(f"{path}: damaged, cut short or unreadable (a chunk is longer than the file)")
+
+
+def encode_16_bit(samples: Samples, suffix: str, icc_profile: bytes | None, exif: bytes | None, xmp: bytes) -> Any:
+    """Return a 16-bit picture as a file of a format holds it, uint8; ``None`` if it cannot be encoded.
+
+    Args:
+        samples: BGR, BGRA or grey, (H, W, 3, 4 or 1).
+        suffix: of the format, ``.png`` or ``.tif``.
+        icc_profile: the colour profile.
+        exif: the EXIF block.
+        xmp: the packet; TIFFs are given none.
+    """
+    metadata_types, metadata = [], []
+    if icc_profile:
+        metadata_types.append(cv2.IMAGE_METADATA_ICCP)
+        metadata.append(np.frombuffer(icc_profile, np.uint8))
+    if exif:
+        metadata_types.append(cv2.IMAGE_METADATA_EXIF)
+        metadata.append(np.frombuffer(exif.removeprefix(b"Exif\0\0"), np.uint8))
+    if xmp and suffix == ".png":
+        metadata_types.append(cv2.IMAGE_METADATA_XMP)
+        metadata.append(np.frombuffer(xmp, np.uint8))
+    done, encoded = cv2.imencodeWithMetadata(suffix, samples, metadata_types, metadata)
+    return encoded if done else None
