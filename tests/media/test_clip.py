@@ -112,6 +112,40 @@ def test_films_are_known_by_their_ending() -> None:
     assert not is_clip("a/b.jpg")
 
 
+def test_a_list_by_another_name_is_not_opened(tmp_path: Path) -> None:
+    """One that names itself would be opened until the stack is full, and end the process."""
+    for name, content in (
+        ("self.mp4", "ffconcat version 1.0\nfile self.mp4\n"),
+        ("list.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfilm.ts\n#EXT-X-ENDLIST\n"),
+        ("sdp.mp4", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(MediaError, match="not a film that can be read"):
+            Clip(tmp_path / name)
+
+
+def test_a_film_whose_frames_grow_is_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    small = film(tmp_path / "small.mkv", stripes(3), codec="mjpeg", format_="yuvj420p")
+    large = film(tmp_path / "large.mkv", stripes(3, 1600, 1200), codec="mjpeg", format_="yuvj420p")
+    with av.open(small) as one, av.open(large) as two, av.open(tmp_path / "both.mkv", "w") as both:
+        stream = both.add_stream_from_template(one.streams.video[0])
+        for number, packet in enumerate([*one.demux(video=0), *two.demux(video=0)]):
+            if packet.size:
+                packet.stream, packet.pts, packet.dts = stream, number * 40, number * 40
+                both.mux(packet)
+    assert len(list(Clip(tmp_path / "both.mkv"))) == 6
+    clip = Clip(tmp_path / "both.mkv", 64 * 48)
+    assert all(frame.pixels.shape == (48, 64, 3) for frame in clip)
+    assert clip.damaged is not None
+
+
+def test_patience_ends_also_where_no_frame_comes_out(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", stripes(40))
+    with pytest.raises(MediaError, match="this takes over 0 minutes"):
+        list(Clip(path, patience=1e-9))
+    assert len(list(Clip(path, patience=60.0))) == 40
+
+
 @pytest.mark.parametrize("suffix", [".m3u8", ".ffconcat", ".mp4"])
 def test_a_list_of_films_opens_none_of_them(tmp_path: Path, suffix: str) -> None:
     named, path = tmp_path / "film.mp4", tmp_path / f"list{suffix}"

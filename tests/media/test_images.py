@@ -271,6 +271,18 @@ def test_photos_are_bounded_by_their_bytes(tmp_path: Path, small: Pixels) -> Non
             read_image(tmp_path / f"{name}.png", int(pixels * factor - 1))
 
 
+def test_tiles_of_a_tiff_count(tmp_path: Path, small: Pixels) -> None:
+    """A picture of 60x80 may be decoded by tiles of 4,096 pixels a side."""
+    path = tmp_path / "tiled.tif"
+    Image.fromarray(small).save(path, tiffinfo={40322: 4096, 40323: 4096})
+    content = path.read_bytes()
+    for tag in (322, 323):
+        content = content.replace((40_000 + tag).to_bytes(2, "little"), tag.to_bytes(2, "little"))
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match="in tiles of 17, which count as 17, the limit is 10"):
+        read_image(path, 10_000_000)
+
+
 #: Prints what the statements before it took at their highest, in bytes.
 HIGHEST = "print(int(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]) * 1024)"
 

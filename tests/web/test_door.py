@@ -1,8 +1,10 @@
 """What the page does not do for strangers: open files, answer to other names and sites, take what it cannot hold."""
 
+import contextlib
 import http.client
 import io
 import json
+import os
 import re
 import socket
 import time
@@ -144,7 +146,7 @@ def test_no_event_opens_a_file_that_nobody_uploaded(url: str, portrait: Path, tm
                     assert '"success":true' not in answers[0], where
                     assert str(tmp_path) not in answers[0], where
                     if files and isinstance(there, dict):
-                        refusals = (guards.ONLY_UPLOADS, '{"error":null', '{"error": null')
+                        refusals = (guards.ONLY_UPLOADS, "does not accept direct HTTP POST requests")
                         assert any(refusal in answers[0] for refusal in refusals), where
                     tried.add((event["id"], place, entry))
     assert len({event for event, _, _ in tried}) >= 5
@@ -203,20 +205,47 @@ def test_a_store_admits_what_lies_where_it_was_put_and_no_link(tmp_path: Path) -
         store.close()
 
 
-def test_a_store_has_room_for_so_much(tmp_path: Path) -> None:
-    store = Store(per_visitor=100, in_all=150)
+def test_a_store_has_room_for_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(per_visitor=100_000, in_all=150_000)
+
+    def bring(visitor: str, name: str, size: int) -> Path:
+        VISITOR.set(visitor)
+        return store.take(name, io.BytesIO(b"x" * size), size)
+
+    try:
+        own = []
+        for number in range(4):
+            own.append(bring("browser-ada", f"{number}.jpg", 40_000))
+            os.utime(own[-1], (number, number))
+        assert [path.exists() for path in own] == [False, False, True, True]
+        bob = bring("browser-bob", "b.jpg", 60_000)
+        assert [path.exists() for path in own] == [False, False, True, True]
+        bring("browser-eve", "e.jpg", 60_000)  # those of all go, the oldest first
+        assert [path.exists() for path in [*own, bob]] == [False, False, False, False, True]
+        with pytest.raises(MediaError, match="no room for more files now"):  # but not what is in use
+            bring("browser-fay", "f.jpg", 60_000)
+        monkeypatch.setattr("ganimation.web.store.FILES", 3)
+        many = [bring("browser-many", f"{number}.txt", 0) for number in range(5)]
+        assert sum(path.exists() for path in many) == 3
+    finally:
+        VISITOR.set("nobody")
+        store.close()
+
+
+def test_a_store_keeps_no_empty_folders(tmp_path: Path) -> None:
+    store = Store(keep=100)
     try:
         VISITOR.set("browser-ada")
-        paths = []
-        for number in range(4):
-            paths.append(store.take(f"{number}.jpg", io.BytesIO(b"x" * 40), 40))
-            time.sleep(0.02)  # so that one is older than the next
-        assert [path.exists() for path in paths] == [False, False, True, True]
-        VISITOR.set("browser-bob")
-        store.take("b.jpg", io.BytesIO(b"x" * 60), 60)
-        VISITOR.set("browser-eve")
-        with pytest.raises(MediaError, match="no room for more files now"):
-            store.take("e.jpg", io.BytesIO(b"x" * 60), 60)
+        path = store.take("a.jpg", io.BytesIO(b"x"), 1)
+        path.unlink()
+        for folder in (path.parent, path.parent.parent):
+            os.utime(folder, (0, 0))
+        store.sweep(50)
+        assert path.parent.exists()
+        store.sweep(1000)
+        os.utime(path.parent.parent, (0, 0))  # something was just removed from it
+        store.sweep(1000)
+        assert list(store.folder.iterdir()) == []
     finally:
         VISITOR.set("nobody")
         store.close()
@@ -252,7 +281,7 @@ def test_other_sites_are_refused(url: str, path: str, origin: str) -> None:
 
 
 def test_login_cookies_stay_here_and_tries_are_few(portrait: Path) -> None:
-    with served("--auth", "ada:secret") as url:
+    with served("--auth", "ada:secret", "--proxy", "127.0.0.1") as url:
         client = Client(url)
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         status, _, headers = client.ask("POST", "/login", b"username=ada&password=secret", form)
@@ -269,9 +298,58 @@ def test_login_cookies_stay_here_and_tries_are_few(portrait: Path) -> None:
         assert client.upload(portrait, Cookie=cookies[0].split(";")[0])[0] == 200
         for path in ("info", "queue/status", "call/read", "file=/etc/passwd", "heartbeat/a", "run/read"):
             assert client.ask("GET", f"/gradio_api/{path}")[0] == 401, path
-        tries = [client.ask("POST", "/login", b"username=ada&password=wrong", form)[0] for _ in range(12)]
-        assert tries == [400] * door.TRIES + [429] * (12 - door.TRIES)
+        # all at once: each sends all but the last byte before any is answered
+        wrong = b"username=ada&password=wrong"
+        head = f"POST /login HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: {len(wrong)}\r\n"
+        head += f"Content-Type: {form['Content-Type']}\r\nConnection: close\r\n\r\n"
+        host, _, port = client.host.partition(":")
+        with contextlib.ExitStack() as stack:
+            waiting = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(30)]
+            for connection in waiting:
+                connection.sendall(head.encode() + wrong[:-1])
+            time.sleep(0.5)
+            for connection in waiting:
+                with contextlib.suppress(OSError):  # refused already
+                    connection.sendall(wrong[-1:])
+            answers = [connection.recv(12)[-3:] for connection in waiting]
+        assert sorted(answers) == [b"400"] * door.TRIES + [b"429"] * (30 - door.TRIES)
         assert client.ask("POST", "/login", b"username=ada&password=secret", form)[0] == 429
+
+
+def test_no_address_is_believed_that_a_client_invents(portrait: Path) -> None:
+    with served("--auth", "ada:secret") as url:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        tries = []
+        for number in range(12):
+            headers = form | {"X-Forwarded-For": f"192.0.2.{number}", "X-Forwarded-Proto": "https"}
+            tries.append(Client(url).ask("POST", "/login", b"username=ada&password=wrong", headers)[0])
+        assert tries == [400] * door.TRIES + [429] * (12 - door.TRIES)
+
+
+def test_one_address_does_not_take_all_uploads(url: str, portrait: Path) -> None:
+    client = Client(url)
+    host, _, port = client.host.partition(":")
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: 1000\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(door.OWN_UPLOADS):
+            slow = stack.enter_context(socket.create_connection((host, int(port))))
+            slow.sendall(f"{head}Content-Type: multipart/form-data; boundary=a\r\n\r\n--a\r\n".encode())
+        time.sleep(0.5)
+        assert client.upload(portrait) == (503, "too many uploads at once; try again in a minute")
+    time.sleep(0.5)
+    assert client.upload(portrait)[0] == 200
+
+
+def test_the_queue_cannot_be_passed_by(url: str, portrait: Path) -> None:
+    """Only drawings, which wait for a turn of their own, are answered past it."""
+    client = Client(url)
+    events = json.loads(client.ask("GET", "/config")[1])["dependencies"]
+    assert {event["queue"] for event in events} == {True, False}
+    for event in events:
+        body = {"data": [None] * len(event["inputs"]), "fn_index": event["id"], "session_hash": "s"}
+        for entry in ("run", "api"):
+            status, _ = client.post(f"/gradio_api/{entry}/predict", body)
+            assert status in ((404,) if event["queue"] else (200, 500)), event
 
 
 def test_bodies_have_limits_and_come(portrait: Path, tmp_path: Path) -> None:
@@ -298,6 +376,7 @@ def test_malformed_events_are_answered_without_a_traceback(url: str, portrait: P
     place = json.loads(client.upload(portrait)[1])[0]
     file = {"path": place, "meta": {"_type": "gradio.FileData"}}
     bodies: list[Any] = [
+        {"data": [None, secret, secret, "linear", 1, "MP4", True, *[0] * 16], "fn_index": 18, "session_hash": "s"},
         {"data": [secret] * 99, "fn_index": 3, "session_hash": "s"},
         {"data": [{"meta": secret}], "fn_index": 1, "session_hash": "s"},
         {"data": [], "fn_index": 10**9, "session_hash": "s"},
@@ -315,7 +394,13 @@ def test_malformed_events_are_answered_without_a_traceback(url: str, portrait: P
             status, text = client.post(f"/gradio_api/{path}", body)
             assert "Traceback" not in text
             assert "/site-packages/" not in text
+            assert secret not in text
             assert status < 600
         status, text, _ = client.ask("POST", f"/gradio_api/{path}", deep, {"Content-Type": "application/json"})
         assert "Traceback" not in text
+    events = json.loads(client.ask("GET", "/config")[1])["dependencies"]
+    for event in events:  # a choice that there is not, a number that is none
+        answer = client.call("queue", event, [secret] * len(event["inputs"]))
+        assert "Traceback" not in answer
+        assert secret not in answer
     assert client.call("call", {"api_name": "read", "id": 0}, [file]).count("event: complete") == 1

@@ -1,6 +1,12 @@
 """The same without a browser: what programs ask, what the server sends, and what it keeps."""
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +22,7 @@ from ganimation.errors import FaceError, MediaError
 from ganimation.media.images import Photo, read_image, write_image
 from ganimation.media.provenance import read_provenance
 from ganimation.web import desk
-from ganimation.web.store import Store
+from ganimation.web.store import PREFIX, Store
 from tests.web.conftest import served
 
 page = pytest.importorskip("ganimation.web.page", reason="the extra web is not installed")
@@ -136,13 +142,26 @@ def test_drawings_are_few_at_once(monkeypatch: pytest.MonkeyPatch, portrait: Pat
     try:
         shown = page.Page(editor, store, 10**7)
         work, values = desk.open_work(editor, portrait, tmp_path / "before.jpg", 10**7), [0.5] * len(editor.config.aus)
-        for _ in range(guards.DRAWINGS):
-            shown.drawing.acquire()
-        with pytest.raises(gradio.Error, match="too many people"):
-            shown._draw(work, False, *values)
-        shown.drawing.release()
-        for _ in range(2 * guards.DRAWINGS):  # what was taken is given back
-            assert len(shown._draw(work, False, *values)) == 6
+        with contextlib.ExitStack() as taken:
+            for _ in range(guards.AT_ONCE["drawing"]):
+                taken.enter_context(shown.turns.held("drawing"))
+            with pytest.raises(gradio.Error, match="too many people"):
+                shown._draw(work, False, *values)
+        with contextlib.ExitStack() as taken:  # other work takes no drawing's turn
+            for kind in ("whole", "film", "measurement"):
+                for _ in range(guards.AT_ONCE[kind]):
+                    taken.enter_context(shown.turns.held(kind))
+            for event in (
+                lambda: shown._save(work, *values),
+                lambda: shown._open({"path": str(portrait)}, None),
+                lambda: shown._read(str(portrait)),
+                lambda: shown._make_animation(work, "as in the photo", "as in the photo", "linear", 1, "GIF", True),
+                lambda: shown._make_driven(work, None, 1.0, ["brows"], "GIF"),
+            ):
+                with pytest.raises(gradio.Error, match="too many people"):
+                    event()
+            for _ in range(2 * guards.AT_ONCE["drawing"]):  # what was taken is given back
+                assert len(shown._draw(work, False, *values)) == 6
         with pytest.raises(gradio.Error, match="no photo yet"):
             shown._draw(None, False, *values)
     finally:
@@ -172,6 +191,25 @@ def test_it_stops_without_a_word_on_open_pages() -> None:
     heart.close()
 
 
+def test_sigterm_removes_what_visitors_brought(portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gradio_client = pytest.importorskip("gradio_client")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        command = [sys.executable, "-m", "ganimation", "serve", "--port", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            client = gradio_client.Client(server.stdout.readline().split()[1], verbose=False)
+            client.predict(gradio_client.handle_file(str(portrait)), api_name="/read")
+            (folder,) = tmp_path.glob(f"{PREFIX}*")
+            server.send_signal(number)
+            server.wait(30)
+        assert folder.exists() == (number == signal.SIGKILL)
+    os.utime(folder, (0, 0))
+    Store().close()  # the next page sweeps what a killed one left
+    assert not folder.exists()
+
+
 def test_files_of_visitors_go_after_their_time_and_at_the_end() -> None:
     store = Store(keep=100)
     example = store.place("example.jpg")
@@ -180,6 +218,8 @@ def test_files_of_visitors_go_after_their_time_and_at_the_end() -> None:
     one, two = store.place("a b/../c.jpg"), store.place("c.jpg")
     assert one.parent != two.parent
     assert one.name == "a_b_.._c.jpg"
+    odd = ("", ".", "..", "\U0001f600" * 90, ".x")
+    assert [store.place(name).name for name in odd] == ["file"] * 3 + ["_" * 80, "x"]
     one.write_bytes(b"1")
     store.sweep(time.time() + 50)
     assert one.exists()

@@ -19,6 +19,9 @@ def add(commands: Any) -> None:
         "--allow-host", action="append", default=[], metavar="NAME",
         help="a name that others open the page under, as in their address bar; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--proxy", default="", metavar="ADDRESS", help="believe this proxy on who asks, and whether by HTTPS"
+    )
     add_model(parser)
 
 
@@ -36,4 +39,5 @@ def _serve(options: argparse.Namespace) -> None:
         raise GanimationError(f"--allow-host {bad}: write a name or an address alone, like photos.example.org")
     if options.host in ("0.0.0.0", "::") and not options.allow_host:
         tell(f"listening to all at {options.host}, but answering under localhost alone; add --allow-host NAME")
-    serve(open_editor(options), options.host, options.port, [(p[0], p[1]) for p in pairs], options.allow_host)
+    logins = [(pair[0], pair[1]) for pair in pairs]
+    serve(open_editor(options), options.host, options.port, logins, options.allow_host, options.proxy)

@@ -1,6 +1,8 @@
 """Read films frame by frame: upright, 8-bit, in their own time. Only the frame in hand and the next two are kept."""
 
+import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 100_000_000
 _PLAYLISTS = (".m3u8", ".m3u", ".mpd", ".ffconcat")
 CLIP_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
+# What is opened, by FFmpeg's names. A playlist of any kind is not among them: opening one opens what it names, and one
+# that names itself opens itself until the stack is full.
+_FORMATS = ("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpeg", "mpegts", "mpegvideo", "asf")
 #: Transfer curves of high dynamic range, by their numbers in ITU-T H.273: PQ and HLG.
 _HDR = (16, 18)
 _UNKNOWN_CODEC = "its codec cannot be read here; give H.264, HEVC, VP9 or AV1"
@@ -58,23 +63,22 @@ class Clip:
 
     Args:
         path: of a file that FFmpeg reads.
-        max_pixels: width times height above which a film is refused before a frame is decoded.
+        max_pixels: width times height above which no frame is decoded.
+        patience: seconds that one reading of the film may take, with what is done between its frames; 0 for as long as
+            it takes.
 
     Raises:
         MediaError: there is none, it is not a film, its frames are too large, or it has no pictures.
         MissingExtraError: the extra ``films`` is not installed.
     """
 
-    def __init__(self, path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self, path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS, patience: float = 0.0) -> None:
         self.path = Path(path)
+        self._max_pixels, self._patience = max_pixels, patience
         self.damaged: float | None = None
         with self._open() as container:
             stream = container.streams.video[0]
-            if stream.width * stream.height > max_pixels:
-                raise MediaError(
-                    f"{self.path}: frames of {stream.width}x{stream.height}, the limit is {max_pixels / 1e6:.0f} "
-                    "megapixels; make it smaller"
-                )
+            self._check_size(stream.width, stream.height)
             first = next(self._decoded(container), None)
             if first is None:
                 raise MediaError(f"{self.path}: a film without a single frame that can be read; give another file")
@@ -97,26 +101,17 @@ class Clip:
         self.damaged, last, number = None, Fraction(-1), 0
         with self._open() as container:
             for number, frame in enumerate(self._decoded(container)):
-                time = number / self.rate if frame.pts is None else Fraction(frame.pts) * self.time_base - self.start
-                if time > last:  # a frame out of order or without time of its own is dropped, as players do
-                    last = time
-                    yield Frame(_upright(frame), time)
+                at = number / self.rate if frame.pts is None else Fraction(frame.pts) * self.time_base - self.start
+                if at > last:  # a frame out of order or without time of its own is dropped, as players do
+                    last = at
+                    yield Frame(_upright(frame), at)
             if self.damaged is None and self.count and last >= 0 and number + 1 < 0.9 * self.count:
                 self.damaged = float(last)
 
     def _open(self) -> "InputContainer":
         if not self.path.is_file():
             raise MediaError(f"{self.path}: no such file")
-        av = require("av", "films")
-        if self.path.suffix.lower() in _PLAYLISTS:  # opening one opens what it names
-            raise MediaError(f"{self.path}: a list of films, not a film; give an MP4")
-        try:
-            container: InputContainer = av.open(str(self.path))
-        except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise MediaError(f"{self.path}: not a film that can be read ({reason(error)}); give an MP4") from error
-        if set(container.format.name.split(",")) & {"hls", "dash", "concat"}:
-            container.close()
-            raise MediaError(f"{self.path}: a list of films, not a film; give an MP4")
+        container = open_container(self.path)
         if not container.streams.video:
             container.close()
             raise MediaError(f"{self.path}: a film without pictures (sound only?); give one that shows a face")
@@ -124,19 +119,50 @@ class Clip:
             container.close()
             raise MediaError(f"{self.path}: {_UNKNOWN_CODEC}")
         container.streams.video[0].thread_type = "AUTO"
+        container.streams.video[0].codec_context.options = {"max_pixels": str(self._max_pixels)}
         return container
+
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > self._max_pixels:
+            raise MediaError(
+                f"{self.path}: frames of {width}x{height}, the limit is {self._max_pixels / 1e6:.0f} megapixels; "
+                "make it smaller"
+            )
 
     def _decoded(self, container: "InputContainer") -> Iterator["VideoFrame"]:
         av = require("av", "films")
-        seen = 0.0
+        seen, end = 0.0, time.monotonic() + self._patience if self._patience else math.inf
         try:
-            for frame in container.decode(video=0):
-                seen = frame.time or seen
-                yield frame
+            for packet in container.demux(video=0):
+                for frame in packet.decode():
+                    self._check_size(frame.width, frame.height)  # a film may change it on its way
+                    seen = frame.time or seen
+                    yield frame
+                if time.monotonic() > end:  # also where packets give no frames, or frames that are dropped
+                    minutes = self._patience / 60
+                    raise MediaError(f"this takes over {minutes:.0f} minutes here; give a shorter or a smaller film")
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, av.error.DecoderNotFoundError):
                 raise MediaError(f"{self.path}: {_UNKNOWN_CODEC}") from error
             self.damaged = seen
+
+
+def open_container(path: Path) -> "InputContainer":
+    """Return a file as FFmpeg opens it: a film in one file, and nothing that names other files or addresses.
+
+    Raises:
+        MediaError: it is something else.
+        MissingExtraError: the extra ``films`` is not installed.
+    """
+    av = require("av", "films")
+    if path.suffix.lower() in _PLAYLISTS:
+        raise MediaError(f"{path}: a list of films, not a film; give an MP4")
+    options = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
+    try:
+        container: InputContainer = av.open(str(path), options=options)
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        raise MediaError(f"{path}: not a film that can be read ({reason(error)}); give an MP4") from error
+    return container
 
 
 def is_clip(path: str | os.PathLike[str]) -> bool:

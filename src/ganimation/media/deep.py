@@ -43,7 +43,7 @@ def decode_16_bit(path: Path, turn: Turn) -> tuple[Samples, Samples | None]:
     with path.open("rb") as stream:
         if stream.read(len(_PNG)) == _PNG:
             _check_chunks(path)
-    samples = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)  # its complaints name no file
     if samples is None or samples.dtype != np.uint16:
         raise MediaError(f"{path}: damaged, cut short or unreadable")
     if samples.ndim == 2:

@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ganimation.errors import MediaError
@@ -71,17 +71,9 @@ def scratch(folder: Path) -> Iterator[Path]:
         OSError: the file system refuses.
     """
     _sweep_once(folder.parent)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", suffix=_MARK) as name:
-        if fcntl is None:
-            yield Path(name)
-            return
-        handle = os.open(name, os.O_RDONLY)
-        try:
-            with suppress(OSError):
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            yield Path(name)
-        finally:
-            os.close(handle)
+    temporary = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", suffix=_MARK)
+    with temporary as name, closing(Hold(Path(name))):
+        yield Path(name)
 
 
 def _sweep_once(folder: Path) -> None:
@@ -100,20 +92,44 @@ def sweep(folder: Path, now: float) -> None:
         folder: not searched below.
         now: seconds since the epoch.
     """
-    if fcntl is None:
-        return
     with suppress(OSError):
         for path in [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(".")]:
             if _MARK in path.suffixes[-2:]:
-                with suppress(OSError):  # somebody else may be faster, or hold it
-                    _remove_if_free(path, now)
+                remove_if_free(path, now)
 
 
-def _remove_if_free(path: Path, now: float) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        if now - os.fstat(handle).st_mtime > _YOUNG:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    finally:
-        os.close(handle)
+def remove_if_free(path: Path, now: float) -> None:
+    """Remove a file or folder of this user that nobody holds, and that is not so young that its maker may still come.
+
+    Args:
+        path: of it.
+        now: seconds since the epoch.
+    """
+    if fcntl is None:
+        return
+    with suppress(OSError):  # somebody else may be faster, or hold it
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            found = os.fstat(handle)
+            if now - found.st_mtime > _YOUNG and found.st_uid == os.getuid():
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        finally:
+            os.close(handle)
+
+
+class Hold:
+    """Hold a folder, so that nobody sweeps it, until it is closed or this process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._handle = -1
+        if fcntl is not None:
+            self._handle = os.open(folder, os.O_RDONLY)
+            with suppress(OSError):  # some network file systems have no locks; the age protects it there
+                fcntl.flock(self._handle, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """Let it go."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1

@@ -37,7 +37,7 @@ WRITABLE = tuple(_WRITERS)
 _HOLDS_ALPHA = frozenset({"PNG", "WEBP", "TIFF"})
 _EXIF_ORIENTATION = 0x0112
 
-_TIFF_XMP = 700
+_TIFF_XMP, _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 700, 322, 323
 
 # Tags by which a TIFF says how its pixels lie in the file; Pillow lists them with the EXIF.
 _TIFF_LAYOUT = (254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 296, 317, 320, 338, 339, 34675)
@@ -137,17 +137,25 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
 
 def _check_size(path: Path, image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
-    depth, alpha = bits(image), image.has_transparency_data
-    counted = width * height * (2 if depth > 8 else 1) * (4 / 3 if alpha else 1)
+    depth, alpha, tile = bits(image), image.has_transparency_data, _tile(image)
+    counted = max(width * height, tile) * (2 if depth > 8 else 1) * (4 / 3 if alpha else 1)
     if counted > max_pixels:
-        what = f" of {depth} bits{' with alpha' if alpha else ''}, which count as {counted / 1e6:.0f}"
-        what = what if depth > 8 or alpha else ""
+        kind = f" of {depth} bits{' with alpha' if alpha else ''}" if depth > 8 or alpha else ""
+        kind += f" in tiles of {tile / 1e6:.0f}" if tile > width * height else ""
+        what = f"{kind}, which count as {counted / 1e6:.0f}" if kind else ""
         raise MediaError(
             f"{path}: {width}x{height} is {width * height / 1e6:.0f} megapixels{what}, "
             f"the limit is {max_pixels / 1e6:g}; --max-megapixels raises it"
         )
     if min(image.size) < 2:
         raise MediaError(f"{path}: {width}x{height} is too small to hold a face; the least is 2x2")
+
+
+def _tile(image: Image.Image) -> int:
+    """Return the pixels of a part that a TIFF is decoded by, which may be larger than the picture."""
+    tags = getattr(image, "tag_v2", {})
+    sides = [tags.get(number, 0) for number in (_TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH)]
+    return int(sides[0]) * int(sides[1]) if all(isinstance(side, int) for side in sides) else 0
 
 
 def decode(image: Image.Image) -> Photo:
@@ -250,7 +258,7 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, 
             converted = ImageCms.profileToProfile(
                 image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb, outputMode="RGB"
             )
-        except ImageCms.PyCMSError:
+        except (ImageCms.PyCMSError, OSError):
             converted = None
         if converted is not None:
             return converted, ImageCms.ImageCmsProfile(srgb).tobytes()

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ganimation.errors import require
-from ganimation.media.clip import Clip
+from ganimation.media.clip import Clip, open_container
 
 if TYPE_CHECKING:
     from av import Packet
@@ -28,12 +28,11 @@ class SoundTrack:
     """
 
     def __init__(self, container: "OutputContainer", clip: Clip | None) -> None:
-        av = require("av", "films")
         self._container, self._source, self._start = container, None, Fraction(0)
         self._packets: Iterator[tuple[Fraction, Packet[Any]]] = iter(())
         if clip is None or not clip.has_sound:
             return
-        source = av.open(str(clip.path))
+        source = open_container(clip.path)
         self._source, self._start = source, clip.start
         stream = source.streams.audio[0]
         if stream.codec_context is None:  # a codec that nobody here knows: silence

@@ -15,7 +15,7 @@ Mistakes inside are answered without a word on what they were, and noted by thei
 import asyncio
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,8 +31,8 @@ from ganimation.web.visitors import VISITOR, address, headers, new_cookie, own_c
 MAX_UPLOAD, MAX_BODY = 51_000_000, 1_000_000
 #: Seconds between two parts of a body, and for the whole of it.
 STALLED, SLOW = 20.0, 600.0
-#: Uploads at once.
-UPLOADS = 8
+#: Uploads at once, of all and of one address.
+UPLOADS, OWN_UPLOADS = 12, 3
 #: Failed logins: by one address, and by all, within so many seconds.
 TRIES, ALL_TRIES, WITHIN = 10, 100, 600.0
 
@@ -76,21 +76,26 @@ Refusal = tuple[int, str]
 
 
 class Tries:
-    """Failed logins of the last minutes."""
+    """Logins of the last minutes that failed or have not ended yet."""
 
     def __init__(self) -> None:
         self._failed: deque[tuple[float, str]] = deque(maxlen=ALL_TRIES)
 
-    def count(self, address: str, status: int) -> None:
-        """Take note of how a login ended."""
-        if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.TOO_MANY_REQUESTS:
-            self._failed.append((time.monotonic(), address))
-
-    def are_too_many(self, address: str) -> bool:
-        """Return whether an address, or all together, have failed too often."""
+    def begin(self, address: str) -> bool:
+        """Count a try before it is made; return whether it may be: so none of many at once slips through."""
         since = time.monotonic() - WITHIN
         recent = [who for when, who in self._failed if when > since]
-        return len(recent) >= ALL_TRIES or recent.count(address) >= TRIES
+        if len(recent) >= ALL_TRIES or recent.count(address) >= TRIES:
+            return False
+        self._failed.append((time.monotonic(), address))
+        return True
+
+    def succeed(self, address: str) -> None:
+        """Take back the newest try of an address."""
+        for entry in reversed(self._failed):
+            if entry[1] == address:
+                self._failed.remove(entry)
+                return
 
 
 @dataclass
@@ -108,7 +113,7 @@ class Door:
     store: Store
     hosts: Collection[str] = ()
     is_known: Callable[[Mapping[str, Any]], bool] = lambda scope: True
-    uploads: int = 0
+    uploads: Counter[str] = field(default_factory=Counter)
     tries: Tries = field(default_factory=Tries)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,9 +131,9 @@ class Door:
             return
         body = Body(receive, MAX_UPLOAD if scope["path"] == UPLOAD else MAX_BODY)
         answer.body = body
-        upload, login = scope["path"] == UPLOAD, _parts(scope["path"])[1] == "login"
+        upload, who = scope["path"] == UPLOAD, address(scope)
         token = VISITOR.set(visitor_of(scope))
-        self.uploads += upload
+        self.uploads[who] += upload
         try:
             await self.app(scope, body if scope["method"] == "POST" else receive, answer)
         except Exception as error:
@@ -136,10 +141,12 @@ class Door:
                 print(f"ganimation: {type(error).__name__} in a request", file=sys.stderr)
             await answer.refuse(*(body.refusal or (500, "something went wrong here; try again")))
         finally:
-            self.uploads -= upload
             VISITOR.reset(token)
-            if login:
-                self.tries.count(address(scope), answer.status)
+            self.uploads[who] -= upload
+            if not self.uploads[who]:
+                del self.uploads[who]
+            if is_login(scope) and answer.status == HTTPStatus.OK:
+                self.tries.succeed(who)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         """Return why a request is not answered."""
@@ -168,9 +175,10 @@ class Door:
 
     def _refuse_load(self, scope: Scope) -> Refusal | None:
         """Refuse who tries too many passwords, and too many uploads at once."""
-        if scope["path"] == UPLOAD and self.uploads >= UPLOADS:
+        own, every = self.uploads[address(scope)], self.uploads.total()
+        if scope["path"] == UPLOAD and (own >= OWN_UPLOADS or every >= UPLOADS):
             return 503, "too many uploads at once; try again in a minute"
-        if _parts(scope["path"])[1] == "login" and self.tries.are_too_many(address(scope)):
+        if is_login(scope) and not self.tries.begin(address(scope)):
             return 429, f"too many tries; wait {WITHIN / 60:.0f} minutes"
         return None
 
@@ -183,6 +191,11 @@ def refuse_foreign(scope: Scope) -> Refusal | None:
     return (403, "another site asks; open the page itself") if foreign else None
 
 
+def is_login(scope: Scope) -> bool:
+    """Return whether a request tries a password."""
+    return scope["method"] == "POST" and _parts(scope["path"])[1] == "login"
+
+
 def _parts(path: str) -> tuple[bool, str, str | None]:
     """Return whether a path lies below :data:`API`, its first part there, and the file that it names."""
     below = path.startswith(API)
@@ -192,7 +205,9 @@ def _parts(path: str) -> tuple[bool, str, str | None]:
 
 
 def host_name(host: str) -> str:
-    """Return the name of a ``Host`` header without its port, in lower case."""
+    """Return the name of a ``Host`` header without its port, in lower case; empty if it is none."""
+    if set(host) & set("@/?#\\ "):
+        return ""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
@@ -224,6 +239,9 @@ class Answer:
             refusal = self.body.refusal if self.body is not None else None
             if refusal is not None:
                 await self.refuse(*refusal)
+                return
+            if message["status"] == HTTPStatus.UNPROCESSABLE_ENTITY:  # FastAPI's repeats what was sent
+                await self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, "this is not what the page asks for")
                 return
             self.status = message["status"]
             message = {**message, "headers": [*self._cookies(message.get("headers", ())), *HEADERS]}
@@ -258,6 +276,8 @@ class Answer:
                     result.append((b"set-cookie", morsel.OutputString().encode("latin-1")))
             else:
                 result.append((name, value))
+        if self._scope["path"] == "/":
+            result.append((b"cache-control", b"no-store"))
         if self._scope["path"] == "/" and own_cookie(self._scope) is None:
             result.append((b"set-cookie", new_cookie(secure=secure)))
         return result

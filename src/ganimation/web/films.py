@@ -16,7 +16,7 @@ from ganimation.editing.animation import EASINGS
 from ganimation.editing.editor import Editor
 from ganimation.editing.films import drive_photo, watch
 from ganimation.errors import FaceError, MediaError
-from ganimation.media.clip import Clip, Frame, is_clip
+from ganimation.media.clip import Clip, Frame
 from ganimation.media.images import read_image
 from ganimation.media.provenance import Provenance
 from ganimation.media.video import shrink, write_film, write_timed
@@ -107,15 +107,13 @@ def shown(path: Path) -> list[Any]:
     ]
 
 
-def measure(editor: Editor, path: str | None, store: Store, max_pixels: int, progress: Progress) -> list[Any]:
-    """Return a bar chart of a photo or a line chart of a film, and the numbers as a file."""
+def measure_photo(editor: Editor, path: str | None, store: Store, max_pixels: int) -> list[Any]:
+    """Return a bar chart of a photo, no line chart, and the numbers as a file."""
     import pandas as pd
 
     if path is None:
         raise MediaError("no file yet; drop a photo or a film")
     table = store.place(f"{Path(path).stem}.csv")
-    if is_clip(path):
-        return _measure_film(editor, Path(path), table, progress)
     faces = editor.read(read_image(path, max_pixels))
     if not faces:
         raise FaceError("no face found; it must be turned to the camera and at least about 20 pixels wide")
@@ -130,10 +128,11 @@ def measure(editor: Editor, path: str | None, store: Store, max_pixels: int, pro
     return [gr.BarPlot(pd.DataFrame(bars), visible=True), gr.LinePlot(visible=False), file]
 
 
-def _measure_film(editor: Editor, path: Path, table: Path, progress: Progress) -> list[Any]:
+def measure_film(editor: Editor, path: str, store: Store, progress: Progress) -> list[Any]:
+    """Return no bar chart, a line chart of a film, and the numbers as a file."""
     import pandas as pd
 
-    clip = _open(str(path))
+    clip, table = _open(path), store.place(f"{Path(path).stem}.csv")
     total, done = max(1, clip.count), itertools.count(1)
     acted = watch(editor.reader, _short(clip), count=lambda: progress((next(done), total), unit="frames"))
     times = [float(time) for time in acted.times]
@@ -158,7 +157,7 @@ def _title(code: str) -> str:
 def _open(path: str | None) -> Clip:
     if path is None:
         raise MediaError("no film yet; drop one, or record yourself")
-    return Clip(path, LARGEST_FRAME)
+    return Clip(path, LARGEST_FRAME, PATIENCE)
 
 
 def _short(frames: Iterable[Frame]) -> Iterator[Frame]:

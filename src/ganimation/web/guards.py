@@ -15,12 +15,25 @@ from ganimation.text import MAX_DEPTH
 from ganimation.web.store import Store
 from ganimation.web.visitors import VISITOR, visitor_of
 
-#: Drawings computed at once, and seconds that one waits for its turn. Drags pass Gradio's queue by, which would add a
-#: third to their time; a browser asks for one drawing at a time.
-DRAWINGS, PATIENCE = 2, 30.0
+#: Computed at once over all visitors, by kind: previews, which pass Gradio's queue by, as it would add a third to their
+#: time; what needs a photo at its own size, and with it a gigabyte; films that are made; measurements.
+AT_ONCE = {"drawing": 2, "whole": 1, "film": 1, "measurement": 1}
+#: How Gradio's queue lets events wait that need a photo at its own size.
+WHOLE: dict[str, Any] = {"concurrency_id": "whole", "concurrency_limit": AT_ONCE["whole"]}
+#: Seconds that one waits for its turn.
+PATIENCE = 30.0
 
+#: The answer to what the page never sends.
+NOT_ASKED = "this is not what the page asks for"
 #: The answer to every file that is not the visitor's own.
 ONLY_UPLOADS = "only files that you uploaded are taken, for an hour; upload it again"
+
+
+class Refusal(gr.Error):
+    """A sentence of ours for a visitor. Gradio's own errors hold what was sent, and print tracebacks."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, print_exception=False)
 
 
 class Events(gr.Blocks):
@@ -44,11 +57,11 @@ class Events(gr.Blocks):
             VISITOR.set(visitor_of(options["request"].request.scope))
             options["inputs"] = admit_files(options["inputs"], self._store)
             return await super().process_api(*arguments, **options)
-        except gr.Error:
+        except Refusal:
             raise
         except Exception as error:  # Gradio's own words and its traceback hold what the visitor sent
             print(f"ganimation: {type(error).__name__} in an event", file=sys.stderr)
-            raise gr.Error("this is not what the page asks for", print_exception=False) from None
+            raise Refusal(NOT_ASKED) from None
         finally:
             VISITOR.set(before)
 
@@ -57,14 +70,14 @@ def admit_files(value: Any, store: Store, depth: int = 0) -> Any:
     """Return what a client sent, in which nothing is left of each file but its place, if that is the visitor's own.
 
     Raises:
-        gr.Error: it is not, whether there is such a file or not.
+        Refusal: it is not, whether there is such a file or not.
     """
     if depth > MAX_DEPTH:
-        raise gr.Error("this is not what the page asks for", print_exception=False)
+        raise Refusal(NOT_ASKED)
     if isinstance(value, dict) and ("path" in value or "url" in value):
         path = store.admit(value.get("path"))
         if path is None:
-            raise gr.Error(ONLY_UPLOADS, print_exception=False)
+            raise Refusal(ONLY_UPLOADS)
         return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
     if isinstance(value, dict):
         return {name: admit_files(part, store, depth + 1) for name, part in value.items()}
@@ -73,16 +86,31 @@ def admit_files(value: Any, store: Store, depth: int = 0) -> Any:
     return value
 
 
+class Turns:
+    """Whose computations take turns, by kind: how many run at once."""
+
+    def __init__(self) -> None:
+        self._semaphores = {kind: BoundedSemaphore(count) for kind, count in AT_ONCE.items()}
+
+    @contextmanager
+    def held(self, kind: str) -> Iterator[None]:
+        """Hold a turn of a kind.
+
+        Raises:
+            GanimationError: none comes within :data:`PATIENCE`.
+        """
+        if not self._semaphores[kind].acquire(timeout=PATIENCE):
+            raise GanimationError("too many people are drawing; try again in a minute")
+        try:
+            yield
+        finally:
+            self._semaphores[kind].release()
+
+
 class Busy(Protocol):
     """Whose computations take turns."""
 
-    @property
-    def drawing(self) -> BoundedSemaphore:
-        """What each of them holds while it computes."""
-
-    @property
-    def whole(self) -> BoundedSemaphore:
-        """What those hold that need a photo at its own size."""
+    turns: Turns
 
 
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,46 +121,28 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*arguments, **options)
         except GanimationError as error:
-            raise gr.Error(without_places(str(error)), print_exception=False) from None
-        except gr.Error:
+            raise Refusal(without_places(str(error))) from None
+        except Refusal:
             raise
         except Exception as error:  # a mistake of ours; its text may hold what is the visitor's
             print(f"ganimation: {type(error).__name__} in {function.__name__}", file=sys.stderr)
-            raise gr.Error("something went wrong here; try again", print_exception=False) from None
+            raise Refusal("something went wrong here; try again") from None
 
     return call
 
 
-def in_turn(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let few of a page's computations run at once; the others wait for a while."""
+def in_turn(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let few of a page's computations of a kind run at once, see :data:`AT_ONCE`; the others wait for a while."""
 
-    @wraps(function)
-    def call(page: Busy, *arguments: Any, **options: Any) -> Any:
-        with _held(page.drawing):
-            return function(page, *arguments, **options)
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def call(page: Busy, *arguments: Any, **options: Any) -> Any:
+            with page.turns.held(kind):
+                return function(page, *arguments, **options)
 
-    return call
+        return call
 
-
-def alone(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let one of a page's computations on whole photos run at once: they take a gigabyte."""
-
-    @wraps(function)
-    def call(page: Busy, *arguments: Any, **options: Any) -> Any:
-        with _held(page.whole):
-            return function(page, *arguments, **options)
-
-    return call
-
-
-@contextmanager
-def _held(turn: BoundedSemaphore) -> Iterator[None]:
-    if not turn.acquire(timeout=PATIENCE):
-        raise GanimationError("too many people are drawing; try again in a minute")
-    try:
-        yield
-    finally:
-        turn.release()
+    return decorate
 
 
 def without_places(text: str) -> str:

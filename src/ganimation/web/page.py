@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import Any
 
 import gradio as gr
@@ -11,9 +10,10 @@ import gradio as gr
 from ganimation.action_units import ACTION_UNITS, EMOTIONS, REGIONS
 from ganimation.editing.editor import Editor
 from ganimation.errors import ActionUnitError, GanimationError
+from ganimation.media.clip import is_clip
 from ganimation.web import desk, films
 from ganimation.web.desk import Work
-from ganimation.web.guards import DRAWINGS, Events, alone, guarded, in_turn, without_places
+from ganimation.web.guards import WHOLE, Events, Turns, guarded, in_turn, without_places
 from ganimation.web.programs import Programs, edited
 from ganimation.web.store import Store
 
@@ -52,7 +52,7 @@ class Page:
 
     def __init__(self, editor: Editor, store: Store, max_pixels: int) -> None:
         self.editor, self.store, self.max_pixels = editor, store, max_pixels
-        self.drawing, self.whole = BoundedSemaphore(DRAWINGS), BoundedSemaphore(1)
+        self.turns = Turns()
         self.codes = editor.config.aus
         self.emotions = [name for name in EMOTIONS if self._can(name)]
 
@@ -79,8 +79,8 @@ class Page:
                     self._drive(work)
                 with gr.Tab("Measure", id="measure"):
                     self._measure()
-            Programs(self.editor, self.store, self.max_pixels, self.drawing, self.whole).build()
-        page.queue(max_size=64, default_concurrency_limit=2)
+            Programs(self.editor, self.store, self.max_pixels, self.turns).build()
+        page.queue(max_size=64, default_concurrency_limit=2, api_open=False)
         return page
 
     # ---- Edit
@@ -126,7 +126,7 @@ class Page:
         own: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
         quick = own | {"show_progress": "hidden"}
         asked = [work, with_masks, *sliders]
-        photo.change(self._open, [photo, work], everything, **own)
+        photo.change(self._open, [photo, work], everything, **own, **WHOLE)
         photo.select(self._choose, work, everything, **quick)
         gr.on(
             [slider.input for slider in sliders], self._draw, asked, pictures, trigger_mode="always_last",
@@ -138,9 +138,9 @@ class Page:
             button.click(preset, [strength, *asked], [work, *sliders, *pictures], **quick)
         for button, by in ((undo, -1), (redo, 1), (reset, 0)):
             button.click(self._step(by), asked, [work, *sliders, *pictures], **quick)
-        with_masks.change(lambda on: gr.Row(visible=on), with_masks, drawn, **quick)
+        with_masks.change(lambda on: gr.Row(visible=bool(on)), with_masks, drawn, **quick)
         with_masks.change(self._draw, asked, pictures, **quick)
-        save.click(self._save, [work, *sliders], saved, **own)
+        save.click(self._save, [work, *sliders], saved, **own, **WHOLE)
         return sliders
 
     def _sliders(self) -> list[gr.Slider]:
@@ -159,8 +159,7 @@ class Page:
         return [found[code] for code in self.codes]
 
     @guarded
-    @in_turn
-    @alone
+    @in_turn("whole")
     def _open(self, upload: dict[str, Any] | None, old: Work | None) -> list[Any]:
         """Open what came by upload, example, paste or camera; ``None`` if the photo was taken away."""
         if old is not None:
@@ -178,7 +177,7 @@ class Page:
         return [None, "", *[0] * len(self.codes), None, None, None, "", "", "", gr.File(visible=False)]
 
     @guarded
-    @in_turn
+    @in_turn("drawing")
     def _choose(self, work: Work | None, event: gr.SelectData) -> list[Any]:
         work = desk.need(work)
         number = work.face_at(event.index[0] * work.scale, event.index[1] * work.scale)
@@ -206,7 +205,7 @@ class Page:
         return [(str(work.before), str(after)), *drawn, *desk.recipe(work, asked), notice]
 
     @guarded
-    @in_turn
+    @in_turn("drawing")
     def _draw(self, work: Work | None, masks: bool, *values: float) -> list[Any]:
         work = desk.need(work)
         asked, known = desk.by_codes(self.codes, values), work.asked
@@ -229,7 +228,7 @@ class Page:
 
     def _preset(self, name: str) -> Callable[..., list[Any]]:
         @guarded
-        @in_turn
+        @in_turn("drawing")
         def click(page: Page, strength: float, work: Work | None, masks: bool, *values: float) -> list[Any]:
             work = desk.need(work)
             work.remember(desk.by_codes(page.codes, values))
@@ -240,7 +239,7 @@ class Page:
 
     def _step(self, by: int) -> Callable[..., list[Any]]:
         @guarded
-        @in_turn
+        @in_turn("drawing")
         def click(page: Page, work: Work | None, masks: bool, *values: float) -> list[Any]:
             work = desk.need(work)
             work.remember(desk.by_codes(page.codes, values))  # keys move sliders without ever letting go
@@ -253,8 +252,7 @@ class Page:
         return partial(click, self)
 
     @guarded
-    @in_turn
-    @alone
+    @in_turn("whole")
     def _save(self, work: Work | None, *values: float) -> gr.File:
         work = desk.need(work)
         path = self.store.place(edited(work.name))
@@ -279,6 +277,7 @@ class Page:
         )
 
     @guarded
+    @in_turn("film")
     def _make_animation(
         self, work: Work | None, first: str, last: str, easing: str, seconds: float, kind: str, back: bool,
         progress: gr.Progress = gr.Progress(), *values: float,  # noqa: B008 - how Gradio asks for it
@@ -311,6 +310,7 @@ class Page:
         self._film_outputs(make, "drive", self._make_driven, [work, film, strength, regions, kind])
 
     @guarded
+    @in_turn("film")
     def _make_driven(
         self, work: Work | None, film: str | None, strength: float, regions: Sequence[str], kind: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
@@ -355,5 +355,9 @@ class Page:
         make.click(self._read, file, [bars, lines, table], api_visibility="private", concurrency_limit=1)
 
     @guarded
+    @in_turn("measurement")
     def _read(self, path: str | None, progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
-        return films.measure(self.editor, path, self.store, self.max_pixels, progress)
+        if path is not None and is_clip(path):
+            return films.measure_film(self.editor, path, self.store, progress)
+        with self.turns.held("whole"):
+            return films.measure_photo(self.editor, path, self.store, self.max_pixels)

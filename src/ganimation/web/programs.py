@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import Any
 
 import gradio as gr
@@ -11,7 +10,7 @@ from ganimation.editing.editor import Editor, parse_which
 from ganimation.errors import ActionUnitError, MediaError
 from ganimation.media.images import WRITABLE, read_image
 from ganimation.text import parse_json
-from ganimation.web.guards import alone, guarded, in_turn
+from ganimation.web.guards import WHOLE, Turns, guarded, in_turn
 from ganimation.web.store import Store
 
 
@@ -29,19 +28,19 @@ class Programs:
     editor: Editor
     store: Store
     max_pixels: int
-    drawing: BoundedSemaphore
-    whole: BoundedSemaphore
+    turns: Turns
 
     def build(self) -> None:
         """Add them to the page that is being built."""
         photo, expression, face = gr.File(visible=False), gr.JSON(visible=False), gr.Textbox("largest", visible=False)
         result, report, faces = gr.File(visible=False), gr.JSON(visible=False), gr.JSON(visible=False)
-        gr.Button(visible=False).click(self._edit_file, [photo, expression, face], [result, report], api_name="edit")
-        gr.Button(visible=False).click(self._read_file, photo, faces, api_name="read")
+        gr.Button(visible=False).click(
+            self._edit_file, [photo, expression, face], [result, report], api_name="edit", **WHOLE
+        )
+        gr.Button(visible=False).click(self._read_file, photo, faces, api_name="read", **WHOLE)
 
     @guarded
-    @in_turn
-    @alone
+    @in_turn("whole")
     def _edit_file(
         self, photo: str | None, expression: Any, face: str | None = "largest"
     ) -> tuple[str, dict[str, object]]:
@@ -53,8 +52,7 @@ class Programs:
         return str(path), {"changed": edit.changed, "notice": edit.notice}
 
     @guarded
-    @in_turn
-    @alone
+    @in_turn("whole")
     def _read_file(self, photo: str | None) -> list[dict[str, Any]]:
         return [face.to_json() for face in self.editor.read(read_image(_given(photo), self.max_pixels))]
 

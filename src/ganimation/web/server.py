@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ganimation.editing.editor import Editor
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 #: Of a photo, see :func:`ganimation.media.images.read_image`.
 MAX_PIXELS = 50_000_000
 
+#: Connections at once; an open page has two or three.
+CONNECTIONS = 1000
+
 #: Visitors whose work is remembered at once; those who were away longest are forgotten first.
 SESSIONS = 200
 
@@ -25,6 +30,7 @@ def serve(
     port: int = 7860,
     auth: list[tuple[str, str]] | None = None,
     hosts: Sequence[str] = (),
+    proxy: str = "",
 ) -> None:
     """Serve the page until it is stopped.
 
@@ -34,6 +40,7 @@ def serve(
         port: to listen at.
         auth: names and passwords that are let in; ``None`` for everybody.
         hosts: names that the page is served under, beside those of this computer for itself and ``host``.
+        proxy: address of a proxy whose word on who asks, and by HTTPS, is taken.
 
     Raises:
         GanimationError: the port is taken.
@@ -46,7 +53,10 @@ def serve(
     try:
         app = application(editor, store, auth, [*hosts, host])
         print(f"ganimation: http://{host}:{sock.getsockname()[1]} (Ctrl-C stops)", flush=True)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, limit_concurrency=CONNECTIONS,
+            proxy_headers=bool(proxy), forwarded_allow_ips=proxy or None,
+        )  # fmt: skip
         server = uvicorn.Server(config)
         stop = server.handle_exit
 
@@ -56,10 +66,37 @@ def serve(
             stop(*signal)
 
         server.handle_exit = stop_quietly
-        server.run([sock])
+        with quiet_decoders(), stopped_by_sigterm():
+            server.run([sock])
     finally:
         sock.close()
         store.close()
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM stop the page as Ctrl-C does: visitors' files are removed."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Keep what OpenCV has to say of visitors' photos out of the log."""
+    import cv2
+
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)
 
 
 def _listen(host: str, port: int) -> socket.socket:

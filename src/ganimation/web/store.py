@@ -1,25 +1,34 @@
 """Files of visitors: each visitor's in a folder of their own, gone after an hour and when the page stops.
 
-ganimation-XXXXXXXX/      made anew by every page
-browser-5f2c.../        a visitor
-Vq3k.../photo.jpg     a file in a folder whose name nobody can guess
-9b1d.../example.jpg     what the page itself shows everybody: pinned
+ganimation-page-XXXXXXXX/    made anew by every page, held while it runs
+    browser-5f2c.../         a visitor
+        Vq3k.../photo.jpg    a file in a folder whose name nobody can guess
+    9b1d.../example.jpg      what the page itself shows everybody: pinned
 """
 
+import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ganimation.errors import MediaError
+from ganimation.media.files import Hold, remove_if_free
 from ganimation.web.visitors import VISITOR
 
-#: Bytes that one visitor's files may take, and all files.
-PER_VISITOR, IN_ALL = 250_000_000, 4_000_000_000
+#: Bytes that one visitor's files may take, and all files; how many files a visitor may have.
+PER_VISITOR, IN_ALL, FILES = 250_000_000, 4_000_000_000, 500
+#: A file takes at least so many bytes of the disk.
+BLOCK = 4096
+#: Seconds in which a file is in use: it does not go to make room for another visitor's.
+IN_USE = 60.0
+#: How folders of pages begin.
+PREFIX = "ganimation-page-"
 
 
 class Store:
@@ -28,12 +37,16 @@ class Store:
     Args:
         keep: seconds that a file is kept after it was made or last used.
         per_visitor: bytes; of a visitor who has more, the oldest files go.
-        in_all: bytes; beyond them nothing new is taken.
+        in_all: bytes; beyond them the oldest files of all go, but for those in use.
     """
 
     def __init__(self, keep: float = 3600.0, per_visitor: int = PER_VISITOR, in_all: int = IN_ALL) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="ganimation-")).resolve()
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+        self._hold = Hold(self.folder)
+        for left in self.folder.parent.glob(f"{PREFIX}*"):  # of pages that were killed
+            remove_if_free(left, time.time())
         self._keep, self._per_visitor, self._in_all = keep, per_visitor, in_all
+        self._total = 0  # bytes of all files when last counted, and of those that came since
         self._closed, self._pinned, self._lock = threading.Event(), frozenset[Path](), threading.Lock()
         threading.Thread(target=self._sweep, name="store", daemon=True).start()
 
@@ -52,7 +65,8 @@ class Store:
             self._make_room(home, size)
             folder = home / secrets.token_urlsafe(24)
             folder.mkdir(parents=True)
-        return folder / "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[-80:]
+        plain = "".join(c if (c.isascii() and c.isalnum()) or c in "-_." else "_" for c in name).lstrip(".")
+        return folder / (plain[-80:] or "file")
 
     def take(self, name: str, content: BinaryIO, size: int) -> Path:
         """Keep what a visitor brings; return where.
@@ -98,28 +112,49 @@ class Store:
                     remove(path)
             except OSError:
                 continue
+        for folder in sorted((path for path in self.folder.rglob("*") if path.is_dir()), reverse=True):
+            with suppress(OSError):  # it is not empty
+                if now - folder.stat().st_mtime > self._keep:
+                    folder.rmdir()
+        with self._lock:
+            self._total = sum(_weight(stat) for path in self._files(self.folder) if (stat := _stat(path)) is not None)
 
     def close(self) -> None:
         """Remove everything."""
         self._closed.set()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._hold.close()
 
     def _make_room(self, home: Path, size: int) -> None:
-        """Let the oldest files of a visitor go until ``size`` more bytes fit.
+        """Let the oldest files of a visitor go until ``size`` more bytes fit; if need be, of all visitors.
 
         Raises:
-            MediaError: they do not fit beside those of others.
+            MediaError: they do not fit beside what is in use.
         """
-        sizes = {path: stat for path in self._files(self.folder) if (stat := _stat(path)) is not None}
-        own = sorted((path for path in sizes if path.is_relative_to(home)), key=lambda path: sizes[path].st_mtime)
-        used, total = (sum(sizes[path].st_size for path in paths) for paths in (own, sizes))
-        for path in own:
-            if used + size <= self._per_visitor:
-                break
-            remove(path)
-            used, total = used - sizes[path].st_size, total - sizes[path].st_size
-        if total + size > self._in_all:
-            raise MediaError("the page has no room for more files now; try again in an hour")
+        size = max(size, BLOCK)
+        own = self._by_age(home)
+        used = sum(weight for _, weight, _ in own)
+        while own and (used + size > self._per_visitor or len(own) >= FILES):
+            used -= self._drop(own.pop(0))
+        if self._total + size > self._in_all:
+            for entry in self._by_age(self.folder):
+                if self._total + size <= self._in_all:
+                    break
+                if entry[0] not in self._pinned and time.time() - entry[2] > IN_USE:
+                    self._drop(entry)
+        if self._total + size > self._in_all:
+            raise MediaError("the page has no room for more files now; try again in a few minutes")
+        self._total += size
+
+    def _by_age(self, folder: Path) -> list[tuple[Path, int, float]]:
+        """Return the files of a folder with what they weigh and when they were last used, the oldest first."""
+        stats = [(path, stat) for path in self._files(folder) if (stat := _stat(path)) is not None]
+        return sorted(((path, _weight(stat), stat.st_mtime) for path, stat in stats), key=lambda entry: entry[2])
+
+    def _drop(self, entry: tuple[Path, int, float]) -> int:
+        remove(entry[0])
+        self._total -= entry[1]
+        return entry[1]
 
     def _files(self, folder: Path) -> list[Path]:
         return [path for path in folder.rglob("*") if path.is_file()]
@@ -129,7 +164,11 @@ class Store:
             self.sweep(time.time())
 
 
-def _stat(path: Path) -> Any:
+def _weight(stat: os.stat_result) -> int:
+    return max(stat.st_size, BLOCK)
+
+
+def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
     except OSError:  # swept meanwhile
