@@ -297,3 +297,12 @@ def test_an_edit_that_changes_nothing_says_so(
         == 0
     )
     assert "the film does not move" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+@pytest.mark.parametrize("suffix", [".jpg", ".mp4", ".gif", ".webm", ".tif"])
+def test_a_pipe_is_not_waited_for(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"pipe{suffix}"
+    os.mkfifo(path)
+    assert "pipe" in fails(capsys, "verify", path)
+    assert "pipe" in fails(capsys, "read", path)

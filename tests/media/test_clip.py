@@ -188,3 +188,19 @@ def test_films_without_their_extra_are_said(tmp_path: Path, monkeypatch: pytest.
             attempt()
     assert write_timed(frames, tmp_path / "out.gif", Fraction(25)) == 2
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["film.mp4", "out.gif"]
+
+
+def test_sound_before_the_pictures_is_not_written_and_takes_no_time(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mkv", stripes(3), times=[500, 501, 502], sound="pcm_s16le")
+    clip = Clip(path)
+    assert clip.start == 20
+    write_timed(clip, tmp_path / "out.mp4", clip.rate, clip.time_base, clip)
+    with av.open(tmp_path / "out.mp4") as container:
+        heard = sum(frame.samples for frame in container.decode(audio=0)) / 48000
+    assert heard < 1.5
+    hasty = Clip(path, patience=60.0)
+    frames = list(hasty)
+    hasty.patience = 1e-9
+    with pytest.raises(MediaError, match="its sound takes too long"):
+        write_timed(frames, tmp_path / "late.mp4", hasty.rate, hasty.time_base, hasty)
+    assert not (tmp_path / "late.mp4").exists()

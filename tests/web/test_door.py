@@ -1,5 +1,6 @@
 """What the page does not do for strangers: open files, answer to other names and sites, take what it cannot hold."""
 
+import asyncio
 import contextlib
 import http.client
 import io
@@ -12,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -404,3 +405,68 @@ def test_malformed_events_are_answered_without_a_traceback(url: str, portrait: P
         assert "Traceback" not in answer
         assert secret not in answer
     assert client.call("call", {"api_name": "read", "id": 0}, [file]).count("event: complete") == 1
+
+
+@pytest.mark.parametrize("session", ["k" * 65, "\ud800", "a b", 7, ["a"], {"a": 1}, "../a"])
+def test_sessions_are_named_in_few_letters(url: str, session: object) -> None:
+    """Gradio keeps every name that it is given."""
+    client = Client(url)
+    for path in ("queue/join", "run/predict", "call/read", "cancel"):
+        body = {"data": [None], "fn_index": 3, "session_hash": session}
+        assert client.post(f"/gradio_api/{path}", body) == (422, door.NOT_ASKED)
+    name = quote(str(session), safe="", errors="replace")
+    for path in (f"queue/data?session_hash={name}", f"heartbeat/{name}"):
+        if isinstance(session, str) and session != "\ud800":
+            assert client.ask("GET", f"/gradio_api/{path}")[0] in (404, 422)
+
+
+def test_what_a_proxy_would_say_is_not_believed(url: str) -> None:
+    said = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/evil"}
+    for path in ("/", "/config"):
+        assert "evil" not in Client(url).ask("GET", path, headers=said)[1]
+
+
+def test_another_site_logs_nobody_out(url: str) -> None:
+    assert Client(url).ask("GET", "/logout", headers={"Sec-Fetch-Site": "cross-site"})[0] == 403
+    assert Client(url).ask("GET", "/", headers={"Sec-Fetch-Site": "cross-site"})[0] == 200  # a link to the page
+
+
+def test_one_visitor_does_not_take_all_drawings() -> None:
+    """Events that pass the queue by are few at once for each visitor, and for each address."""
+    store = Store()
+
+    async def hold() -> list[int]:
+        gate, statuses = asyncio.Event(), []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await gate.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        tested = door.Door(app, store)
+
+        async def ask(cookie: str) -> None:
+            async def receive() -> dict[str, Any]:
+                return {"type": "http.request", "body": b"{}", "more_body": False}
+
+            async def send(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    statuses.append(message["status"])
+
+            headers = [(b"host", b"localhost"), (b"cookie", f"{COOKIE}={cookie}".encode())]
+            scope = {"type": "http", "method": "POST", "path": "/gradio_api/run/predict", "headers": headers}
+            await tested(scope | {"client": ("127.0.0.1", 1)}, receive, send)
+
+        tasks = [asyncio.create_task(ask("a" * 43)) for _ in range(10)]
+        tasks += [asyncio.create_task(ask("b" * 43)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        gate.set()
+        await asyncio.gather(*tasks)
+        assert not tested.events
+        return statuses
+
+    try:
+        found = asyncio.run(hold())
+        assert sorted(found) == [200] * (door.OWN_EVENTS + 2) + [503] * (10 - door.OWN_EVENTS)
+    finally:
+        store.close()

@@ -293,7 +293,7 @@ def test_an_animation_says_both_its_ends_and_films_have_limits(
     portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("gradio", reason="the extra web is not installed")
-    from ganimation.web import films
+    from ganimation.web import films, media
 
     editor = Editor(threads=1)
     write_image(Photo(read_image(portrait).pixels[::4, ::4].copy()), tmp_path / "small.png")
@@ -307,7 +307,7 @@ def test_an_animation_says_both_its_ends_and_films_have_limits(
     monkeypatch.setattr(films, "PATIENCE", -1.0)
     with pytest.raises(MediaError, match="this takes over"):
         films.drive(editor, work, str(tmp_path / "a.mp4"), tmp_path / "b.mp4", 1.0, ["brows"], quiet)
-    monkeypatch.setattr(films, "LARGEST_FRAME", 100)
+    monkeypatch.setattr(media, "LARGEST_FRAME", 100)
     with pytest.raises(MediaError, match="frames of 180x180, the limit is"):
         films.drive(editor, work, str(tmp_path / "a.mp4"), tmp_path / "b.mp4", 1.0, ["brows"], quiet)
     assert not (tmp_path / "b.mp4").exists()

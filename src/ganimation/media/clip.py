@@ -59,6 +59,7 @@ class Clip:
         count: frames that the file says it has; 0 where it does not say.
         has_sound: whether there is a sound track.
         notice: what a user should know of it (HDR, more than 8 bits), or empty.
+        patience: see below.
         damaged: after iterating: the file broke off at this many seconds; ``None`` if it did not.
 
     Args:
@@ -74,7 +75,7 @@ class Clip:
 
     def __init__(self, path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS, patience: float = 0.0) -> None:
         self.path = Path(path)
-        self._max_pixels, self._patience = max_pixels, patience
+        self._max_pixels, self.patience = max_pixels, patience
         self.damaged: float | None = None
         with self._open() as container:
             stream = container.streams.video[0]
@@ -131,7 +132,7 @@ class Clip:
 
     def _decoded(self, container: "InputContainer") -> Iterator["VideoFrame"]:
         av = require("av", "films")
-        seen, end = 0.0, time.monotonic() + self._patience if self._patience else math.inf
+        seen, end = 0.0, time.monotonic() + self.patience if self.patience else math.inf
         try:
             for packet in container.demux(video=0):
                 for frame in packet.decode():
@@ -139,7 +140,7 @@ class Clip:
                     seen = frame.time or seen
                     yield frame
                 if time.monotonic() > end:  # also where packets give no frames, or frames that are dropped
-                    minutes = self._patience / 60
+                    minutes = self.patience / 60
                     raise MediaError(f"this takes over {minutes:.0f} minutes here; give a shorter or a smaller film")
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, av.error.DecoderNotFoundError):

@@ -113,6 +113,8 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what is an error or harmless here: size, odd EXIF
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise MediaError(f"{path}: a device or a pipe, not a picture")
             with open_picture(path) as image:
                 _check_size(path, image, max_pixels)
                 if bits(image) != 16:

@@ -169,6 +169,8 @@ def read_provenance(path: Path) -> tuple[Provenance | None, str]:
     Raises:
         MediaError: the file cannot be read, or it is neither a picture nor a film.
     """
+    if path.exists() and not path.is_file():
+        raise MediaError(f"{path}: not a file")
     try:
         if path.suffix.lower() in (".mp4", ".mov", ".m4v"):
             found = _from_mp4(path)

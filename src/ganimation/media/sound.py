@@ -1,12 +1,15 @@
 """Lay the sound of one film under the pictures of another, bit by bit, as far as the pictures go."""
 
 import itertools
+import math
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ganimation.errors import require
+from ganimation.errors import MediaError, require
 from ganimation.media.clip import Clip, open_container
 
 if TYPE_CHECKING:
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 #: Codecs that MP4 holds and players expect there; their packets are copied from containers whose times are exact.
 #: Everything else becomes AAC.
 _COPIED = ("aac", "mp3", "ac3", "alac", "opus")
+#: Seconds before the first picture whose sound is looked at: a packet may reach into the film.
+BEFORE = 1
 _EXACT = frozenset({"mp4", "mov", "matroska", "webm"})
 
 
@@ -28,12 +33,17 @@ class SoundTrack:
     """
 
     def __init__(self, container: "OutputContainer", clip: Clip | None) -> None:
-        self._container, self._source, self._start = container, None, Fraction(0)
+        self._container, self._source, self._start, self._end = container, None, Fraction(0), math.inf
         self._packets: Iterator[tuple[Fraction, Packet[Any]]] = iter(())
         if clip is None or not clip.has_sound:
             return
         source = open_container(clip.path)
         self._source, self._start = source, clip.start
+        if clip.patience:
+            self._end = monotonic() + clip.patience
+        if clip.start > BEFORE:
+            with suppress(require("av", "films").error.FFmpegError):  # without an index all is read
+                source.seek(int((clip.start - BEFORE) * 1_000_000))
         stream = source.streams.audio[0]
         if stream.codec_context is None:  # a codec that nobody here knows: silence
             return
@@ -45,8 +55,16 @@ class SoundTrack:
             self._packets = _encoded(source, encoded)
 
     def mux_until(self, time: Fraction) -> None:
-        """Write the sound that is heard before a time, in seconds."""
+        """Write the sound that is heard before a time, in seconds.
+
+        Raises:
+            MediaError: that takes longer than the film may.
+        """
         for at, packet in self._packets:
+            if monotonic() > self._end:
+                raise MediaError("its sound takes too long; give a shorter or a smaller film")
+            if at < self._start - BEFORE:
+                continue
             if at - self._start >= time:
                 self._packets = itertools.chain([(at, packet)], self._packets)
                 return

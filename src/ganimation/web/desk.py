@@ -15,9 +15,10 @@ from ganimation.editing.editor import Editor, Session
 from ganimation.editing.result import SAME, Edit
 from ganimation.errors import FaceError
 from ganimation.faces.reader import Face
-from ganimation.media.images import Photo, read_image, to_srgb, write_image
+from ganimation.media.images import Photo, to_srgb, write_image
 from ganimation.media.provenance import packet
 from ganimation.media.video import shrink
+from ganimation.web.media import open_photo
 from ganimation.web.store import remove
 
 Pixels = NDArray[np.uint8]
@@ -113,7 +114,7 @@ def open_work(editor: Editor, source: Path, before: Path, max_pixels: int) -> Wo
         MediaError: not a picture, or too large.
         FaceError: no face in it.
     """
-    photo = read_image(source, max_pixels)
+    photo = open_photo(source, max_pixels)
     small = Photo(shrink(to_srgb(photo), PREVIEW))
     scale = small.pixels.shape[1] / photo.pixels.shape[1]
     work = Work(source, before, editor.session(small, {}, "all"), scale)
@@ -176,7 +177,7 @@ def finish(editor: Editor, work: Work, asked: Mapping[str, float], path: Path, m
     Raises:
         As :meth:`ganimation.editing.editor.Editor.edit`.
     """
-    photo, changes = read_image(work.source, max_pixels), work.changes(asked)
+    photo, changes = open_photo(work.source, max_pixels), work.changes(asked)
     session = editor.session(photo, {}, "all")
     middle = _middle(work.preview.faces[work.number - 1].face) / work.scale
     nearest = min(session.faces, key=lambda planned: float(np.linalg.norm(_middle(planned.face) - middle)))

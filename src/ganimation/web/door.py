@@ -7,23 +7,25 @@ An ASGI middleware around everything. In this order:
 3. The path is one that the page asks for; Gradio offers more.
 4. Where there are logins, whoever asks below :data:`API` is logged in, and login tries are limited.
 5. A file that is asked for is the visitor's own.
-6. A body has a limit, and comes.
+6. A body has a limit, and comes; an event is a JSON object whose session is named in few letters.
 
 Mistakes inside are answered without a word on what they were, and noted by their kind alone.
 """
 
 import asyncio
+import re
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+from ganimation.text import parse_json
 from ganimation.web.store import Store
 from ganimation.web.visitors import VISITOR, address, headers, new_cookie, own_cookie, visitor_of
 
@@ -33,6 +35,8 @@ MAX_UPLOAD, MAX_BODY = 51_000_000, 1_000_000
 STALLED, SLOW = 20.0, 600.0
 #: Uploads at once, of all and of one address.
 UPLOADS, OWN_UPLOADS = 12, 3
+#: Events past the queue at once, of one visitor and of one address.
+OWN_EVENTS, ADDRESS_EVENTS = 4, 32
 #: Failed logins: by one address, and by all, within so many seconds.
 TRIES, ALL_TRIES, WITHIN = 10, 100, 600.0
 
@@ -40,6 +44,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 API = "/gradio_api/"
 UPLOAD = API + "upload"
+#: The answer to what the page never sends.
+NOT_ASKED = "this is not what the page asks for"
 #: What is answered below :data:`API`, by the first part of the path; and what of it without a login.
 CALLS = frozenset((
     "app_id", "call", "cancel", "heartbeat", "info", "login_check", "queue", "reset", "run", "startup-events",
@@ -114,6 +120,7 @@ class Door:
     hosts: Collection[str] = ()
     is_known: Callable[[Mapping[str, Any]], bool] = lambda scope: True
     uploads: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     tries: Tries = field(default_factory=Tries)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,6 +131,7 @@ class Door:
         if scope["type"] != "http":  # the page uses no websockets
             await send({"type": "websocket.close", "code": 1008})
             return
+        scope["headers"] = [(key, value) for key, value in scope["headers"] if not key.startswith(b"x-forwarded-")]
         answer = Answer(send, scope)
         refusal = self._refusal(scope)
         if refusal is not None:
@@ -131,22 +139,32 @@ class Door:
             return
         body = Body(receive, MAX_UPLOAD if scope["path"] == UPLOAD else MAX_BODY)
         answer.body = body
-        upload, who = scope["path"] == UPLOAD, address(scope)
         token = VISITOR.set(visitor_of(scope))
-        self.uploads[who] += upload
         try:
-            await self.app(scope, body if scope["method"] == "POST" else receive, answer)
+            with self._counted(scope):
+                await self.app(scope, await _whole_event(scope, body) if scope["method"] == "POST" else receive, answer)
         except Exception as error:
             if body.refusal is None:
                 print(f"ganimation: {type(error).__name__} in a request", file=sys.stderr)
             await answer.refuse(*(body.refusal or (500, "something went wrong here; try again")))
         finally:
             VISITOR.reset(token)
-            self.uploads[who] -= upload
-            if not self.uploads[who]:
-                del self.uploads[who]
             if is_login(scope) and answer.status == HTTPStatus.OK:
-                self.tries.succeed(who)
+                self.tries.succeed(address(scope))
+
+    @contextmanager
+    def _counted(self, scope: Scope) -> Iterator[None]:
+        """Count an upload, or an event that passes the queue by, as long as it is answered."""
+        counts = self.uploads if scope["path"] == UPLOAD else self.events if is_direct(scope) else Counter[str]()
+        names = (address(scope), visitor_of(scope))
+        counts.update(names)
+        try:
+            yield
+        finally:
+            counts.subtract(names)
+            for name in names:
+                if not counts[name]:
+                    del counts[name]
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         """Return why a request is not answered."""
@@ -164,6 +182,10 @@ class Door:
         below, call, file = _parts(scope["path"])
         if file is None and call not in (CALLS if below else PAGES):
             return 404, "not found"
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        sessions = [*query.get("session_hash", ()), *(scope["path"].split("/")[3:4] if call == "heartbeat" else ())]
+        if not all(map(is_session, sessions)):
+            return 422, NOT_ASKED
         if below and call not in OPEN_CALLS and not self.is_known(scope):
             return 401, "log in first"
         if file is None:
@@ -175,9 +197,12 @@ class Door:
 
     def _refuse_load(self, scope: Scope) -> Refusal | None:
         """Refuse who tries too many passwords, and too many uploads at once."""
-        own, every = self.uploads[address(scope)], self.uploads.total()
+        own, every = self.uploads[address(scope)], self.uploads.total() / 2  # each counts by address and by visitor
         if scope["path"] == UPLOAD and (own >= OWN_UPLOADS or every >= UPLOADS):
             return 503, "too many uploads at once; try again in a minute"
+        events, here = self.events[visitor_of(scope)], self.events[address(scope)]
+        if is_direct(scope) and (events >= OWN_EVENTS or here >= ADDRESS_EVENTS):
+            return 503, "too many drawings at once; wait for one before you ask for the next"
         if is_login(scope) and not self.tries.begin(address(scope)):
             return 429, f"too many tries; wait {WITHIN / 60:.0f} minutes"
         return None
@@ -185,15 +210,54 @@ class Door:
 
 def refuse_foreign(scope: Scope) -> Refusal | None:
     """Refuse events, uploads and files that another site's page asks for."""
-    host, below = headers(scope, b"host"), _parts(scope["path"])[0]
+    host, (below, call, _) = headers(scope, b"host"), _parts(scope["path"])
     foreign = any(not is_same_origin(origin, host[0] if host else "") for origin in headers(scope, b"origin"))
-    foreign |= below and any(site in ("cross-site", "same-site") for site in headers(scope, b"sec-fetch-site"))
+    if below or call == "logout":
+        foreign |= any(site in ("cross-site", "same-site") for site in headers(scope, b"sec-fetch-site"))
     return (403, "another site asks; open the page itself") if foreign else None
 
 
 def is_login(scope: Scope) -> bool:
     """Return whether a request tries a password."""
     return scope["method"] == "POST" and _parts(scope["path"])[1] == "login"
+
+
+def is_direct(scope: Scope) -> bool:
+    """Return whether a request is an event that passes the queue by."""
+    return scope["method"] == "POST" and _parts(scope["path"])[:2] in ((True, "run"), (True, "api"))
+
+
+def is_session(name: object) -> bool:
+    """Return whether a text names a session, as the page makes them; Gradio keeps every name that it is given."""
+    return name is None or (isinstance(name, str) and re.fullmatch(r"[\w-]{0,64}", name, re.ASCII) is not None)
+
+
+async def _whole_event(scope: Scope, body: "Body") -> Receive:
+    """Return the body of an upload or a form as it comes; of an event the whole of it, once it was looked through."""
+    if scope["path"] == UPLOAD or not scope["path"].startswith(API):
+        return body
+    parts = []
+    while True:
+        message = await body()
+        if message["type"] != "http.request":
+            return body
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            break
+    content = b"".join(parts)
+    try:
+        event = parse_json(content)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict) or not is_session(event.get("session_hash")):
+        body.refusal = HTTPStatus.UNPROCESSABLE_ENTITY, NOT_ASKED
+        return body
+    waiting: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def receive() -> Message:
+        return waiting.pop() if waiting else await body()
+
+    return receive
 
 
 def _parts(path: str) -> tuple[bool, str, str | None]:
@@ -241,7 +305,7 @@ class Answer:
                 await self.refuse(*refusal)
                 return
             if message["status"] == HTTPStatus.UNPROCESSABLE_ENTITY:  # FastAPI's repeats what was sent
-                await self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, "this is not what the page asks for")
+                await self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, NOT_ASKED)
                 return
             self.status = message["status"]
             message = {**message, "headers": [*self._cookies(message.get("headers", ())), *HEADERS]}

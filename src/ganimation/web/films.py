@@ -17,17 +17,17 @@ from ganimation.editing.editor import Editor
 from ganimation.editing.films import drive_photo, watch
 from ganimation.errors import FaceError, MediaError
 from ganimation.media.clip import Clip, Frame
-from ganimation.media.images import read_image
 from ganimation.media.provenance import Provenance
 from ganimation.media.video import shrink, write_film, write_timed
 from ganimation.web.desk import Pixels, Work, chosen
+from ganimation.web.media import open_clip, open_photo
 from ganimation.web.store import Store
 
 FPS = 20.0
 #: Seconds that an animation may last, and that a film which drives or is measured may.
 LONGEST, LONGEST_FILM = 10.0, 60.0
-#: Frames of it that are looked at, pixels that one may have, and seconds that looking at them or drawing may take.
-MOST_FRAMES, LARGEST_FRAME, PATIENCE = 3600, 4096 * 2304, 300.0
+#: Frames of it that are looked at, and seconds that looking at them or drawing may take.
+MOST_FRAMES, PATIENCE = 3600, 300.0
 SIDE = 640
 #: Lines of a chart.
 SHOWN = 6
@@ -114,7 +114,7 @@ def measure_photo(editor: Editor, path: str | None, store: Store, max_pixels: in
     if path is None:
         raise MediaError("no file yet; drop a photo or a film")
     table = store.place(f"{Path(path).stem}.csv")
-    faces = editor.read(read_image(path, max_pixels))
+    faces = editor.read(open_photo(Path(path), max_pixels))
     if not faces:
         raise FaceError("no face found; it must be turned to the camera and at least about 20 pixels wide")
     rows = [{"face": number} | face.aus for number, face in enumerate(faces, start=1)]
@@ -157,7 +157,7 @@ def _title(code: str) -> str:
 def _open(path: str | None) -> Clip:
     if path is None:
         raise MediaError("no film yet; drop one, or record yourself")
-    return Clip(path, LARGEST_FRAME, PATIENCE)
+    return open_clip(Path(path), PATIENCE)
 
 
 def _short(frames: Iterable[Frame]) -> Iterator[Frame]:

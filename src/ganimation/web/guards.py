@@ -12,6 +12,7 @@ import gradio as gr
 
 from ganimation.errors import GanimationError
 from ganimation.text import MAX_DEPTH
+from ganimation.web.door import NOT_ASKED
 from ganimation.web.store import Store
 from ganimation.web.visitors import VISITOR, visitor_of
 
@@ -23,8 +24,6 @@ WHOLE: dict[str, Any] = {"concurrency_id": "whole", "concurrency_limit": AT_ONCE
 #: Seconds that one waits for its turn.
 PATIENCE = 30.0
 
-#: The answer to what the page never sends.
-NOT_ASKED = "this is not what the page asks for"
 #: The answer to every file that is not the visitor's own.
 ONLY_UPLOADS = "only files that you uploaded are taken, for an hour; upload it again"
 

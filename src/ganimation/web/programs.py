@@ -8,9 +8,10 @@ import gradio as gr
 
 from ganimation.editing.editor import Editor, parse_which
 from ganimation.errors import ActionUnitError, MediaError
-from ganimation.media.images import WRITABLE, read_image
+from ganimation.media.images import WRITABLE
 from ganimation.text import parse_json
 from ganimation.web.guards import WHOLE, Turns, guarded, in_turn
+from ganimation.web.media import open_photo
 from ganimation.web.store import Store
 
 
@@ -45,7 +46,7 @@ class Programs:
         self, photo: str | None, expression: Any, face: str | None = "largest"
     ) -> tuple[str, dict[str, object]]:
         source, asked, which = _given(photo), _as_expression(expression), parse_which(str(face or "largest"), "face")
-        image = read_image(source, self.max_pixels)
+        image = open_photo(source, self.max_pixels)
         path = self.store.place(edited(source.name))
         edit = self.editor.edit(image, asked, which)
         edit.save(path)
@@ -54,7 +55,7 @@ class Programs:
     @guarded
     @in_turn("whole")
     def _read_file(self, photo: str | None) -> list[dict[str, Any]]:
-        return [face.to_json() for face in self.editor.read(read_image(_given(photo), self.max_pixels))]
+        return [face.to_json() for face in self.editor.read(open_photo(_given(photo), self.max_pixels))]
 
 
 def _given(photo: str | None) -> Path:

@@ -14,8 +14,6 @@ from ganimation.errors import GanimationError, require
 if TYPE_CHECKING:
     from ganimation.web.store import Store
 
-#: Of a photo, see :func:`ganimation.media.images.read_image`.
-MAX_PIXELS = 50_000_000
 
 #: Connections at once; an open page has two or three.
 CONNECTIONS = 1000
@@ -46,6 +44,7 @@ def serve(
         GanimationError: the port is taken.
         MissingExtraError: the extra ``web`` is not installed.
     """
+    from ganimation.web.media import OPENER
     from ganimation.web.store import Store
 
     uvicorn = require("uvicorn", "web")
@@ -71,6 +70,7 @@ def serve(
     finally:
         sock.close()
         store.close()
+        OPENER.close()
 
 
 @contextmanager
@@ -128,6 +128,7 @@ def application(
     from fastapi import FastAPI
 
     from ganimation.web.door import Door
+    from ganimation.web.media import MAX_PIXELS
     from ganimation.web.page import CSS, THEME, Page
     from ganimation.web.uploads import add_uploads
     from ganimation.web.visitors import cookies
