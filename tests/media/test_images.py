@@ -14,7 +14,8 @@ from PIL import Image, ImageCms
 
 from ganimation.errors import MediaError, MissingExtraError
 from ganimation.media.files import sweep
-from ganimation.media.images import Photo, find_photos, read_image, write_image
+from ganimation.media.formats import find_photos
+from ganimation.media.images import Photo, read_image, write_image
 from ganimation.media.provenance import Provenance, read_provenance
 from ganimation.media.video import write_film
 from tests.conftest import Pixels

@@ -30,7 +30,8 @@ from ganimation.faces.annotator import ANNOTATOR
 from ganimation.faces.crop import CropTemplate, cut
 from ganimation.faces.reader import FaceReader
 from ganimation.media.files import atomic
-from ganimation.media.images import SUFFIXES, find_photos, read_image
+from ganimation.media.formats import SUFFIXES, find_photos
+from ganimation.media.images import read_image
 
 PHOTOS_PER_PART = 128
 

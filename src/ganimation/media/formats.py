@@ -1,12 +1,18 @@
-"""Which pictures are opened. Others that Pillow knows run programs (EPS) or decode before their size is known (ICO)."""
+"""Which pictures are found and opened.
 
+Others that Pillow knows run programs (EPS) or decode before their size is known (ICO).
+"""
+
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image
 
-from ganimation.errors import require
+from ganimation.errors import MediaError, require
 
+#: What a folder of photos is searched for.
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif"})
 #: What brings the decoder of HEIC, whose licence (LGPL) not everybody can take.
 HEIC_EXTRA = "heic"
 _HEIC = (".heic", ".heif")
@@ -30,3 +36,21 @@ def open_picture(path: Path) -> Image.Image:
     Image.init()
     Image.MAX_IMAGE_PIXELS = None  # readers have limits of their own, checked from the header, with a better message
     return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """Return the photos of a folder and its subfolders, by their endings, in order.
+
+    Raises:
+        MediaError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise MediaError(f"{error.filename}: cannot be read ({error.strerror}); give read permission, or move it")
+
+    return sorted(
+        Path(place, name)
+        for place, _, names in os.walk(folder, onerror=refuse)
+        for name in names
+        if Path(name).suffix.lower() in SUFFIXES
+    )

@@ -28,9 +28,6 @@ from ganimation.media.provenance import Provenance, packet, sidecar
 #: Pictures with more pixels than this are refused unless the caller raises the limit.
 MAX_PIXELS = 100_000_000
 
-#: What a folder of photos is searched for.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif"})
-
 _WRITERS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 #: Endings that photos are written with.
 WRITABLE = tuple(_WRITERS)
@@ -199,24 +196,6 @@ def photo_from_array(array: NDArray[Any]) -> Photo:
     grey = array.shape[2] == 1
     pixels = np.repeat(array, 3, axis=2) if grey else np.ascontiguousarray(array[:, :, :3])
     return Photo(pixels, alpha, grey=grey)
-
-
-def find_photos(folder: Path) -> list[Path]:
-    """Return the photos of a folder and its subfolders, by their endings, in order.
-
-    Raises:
-        MediaError: a folder cannot be read.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise MediaError(f"{error.filename}: cannot be read ({error.strerror}); give read permission, or move it")
-
-    return sorted(
-        Path(place, name)
-        for place, _, names in os.walk(folder, onerror=refuse)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES
-    )
 
 
 def _is_grey(mode: str) -> bool:
