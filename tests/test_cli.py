@@ -296,7 +296,7 @@ def test_an_edit_that_changes_nothing_says_so(
         main(["animate", str(portrait), "--au", f"AU12={shown}", "--seconds", "0.2", "-o", str(tmp_path / "o.gif")])
         == 0
     )
-    assert "the film does not move" in capsys.readouterr().err
+    assert "the film shows nothing new" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")

@@ -248,6 +248,10 @@ def test_hostile_files_are_refused_in_one_line(
         chunk = len(content).to_bytes(4, "big") + kind + content
         chunk += zlib.crc32(kind + content).to_bytes(4, "big")
         path.write_bytes(data[:33] + chunk + data[33:])
+    raw = b"XML:com.adobe.xmp\0\0\0\0\0" + bytes(40_000_000)
+    image.save(tmp_path / "raw.png")
+    data = (tmp_path / "raw.png").read_bytes()
+    (tmp_path / "raw.png").write_bytes(data[:33] + len(raw).to_bytes(4, "big") + b"iTXt" + raw + bytes(4) + data[33:])
     entities = (
         b"<!DOCTYPE x [" + b"".join(b'<!ENTITY a%d "&a%d;&a%d;">' % (n, n - 1, n - 1) for n in range(1, 40)) + b"]>"
     )
@@ -260,4 +264,5 @@ def test_hostile_files_are_refused_in_one_line(
         assert len(text.splitlines()) <= 4, path
         if status:
             assert text.startswith(f"ganimation: {path}")
+    assert "40 MB of metadata (b'iTXt'), the limit is 32" in verified(tmp_path / "raw.png", capsys)[1]
     assert verified(tmp_path / "long.mp4", capsys)[1].count("says that ganimation") == 1

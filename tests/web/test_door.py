@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import http.client
-import io
 import json
-import os
 import re
 import socket
 import time
@@ -17,9 +15,8 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from ganimation.errors import MediaError
 from ganimation.web.store import Store
-from ganimation.web.visitors import COOKIE, VISITOR
+from ganimation.web.visitors import COOKIE
 from tests.web.conftest import served
 
 door = pytest.importorskip("ganimation.web.door", reason="the extra web is not installed")
@@ -181,75 +178,6 @@ def test_who_opens_the_page_gets_a_cookie_that_no_other_site_can_use(url: str) -
     given = Client(url).ask("GET", "/")[2]["Set-Cookie"]
     assert re.fullmatch(rf"{COOKIE}=[\w-]{{43}}; HttpOnly; Path=/; SameSite=Lax", given)
     assert Client(url, "c" * 43).ask("GET", "/")[2]["Set-Cookie"] is None
-
-
-def test_a_store_admits_what_lies_where_it_was_put_and_no_link(tmp_path: Path) -> None:
-    store = Store()
-    secret = tmp_path / "secret.jpg"
-    secret.write_bytes(b"secret")
-    VISITOR.set("browser-ada")
-    try:
-        path = store.take("../a b.jpg", io.BytesIO(b"photo"), 5)
-        assert store.admit(str(path)) == path
-        link, folder = path.with_name("link.jpg"), path.parent.with_name("folder")
-        link.symlink_to(secret)
-        folder.symlink_to(tmp_path)
-        for bad in (
-            link, secret, folder / "secret.jpg", path.parent, path.parent / ".." / path.parent.name / path.name,
-            f"{path}/", f"{path}\0", f"{path.parent}//{path.name}", path.name, "", 7, None, {"path": str(path)},
-        ):  # fmt: skip
-            assert store.admit(str(bad) if isinstance(bad, Path) else bad) is None, bad
-        VISITOR.set("browser-bob")
-        assert store.admit(str(path)) is None
-    finally:
-        VISITOR.set("nobody")
-        store.close()
-
-
-def test_a_store_has_room_for_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(per_visitor=100_000, in_all=150_000)
-
-    def bring(visitor: str, name: str, size: int) -> Path:
-        VISITOR.set(visitor)
-        return store.take(name, io.BytesIO(b"x" * size), size)
-
-    try:
-        own = []
-        for number in range(4):
-            own.append(bring("browser-ada", f"{number}.jpg", 40_000))
-            os.utime(own[-1], (number, number))
-        assert [path.exists() for path in own] == [False, False, True, True]
-        bob = bring("browser-bob", "b.jpg", 60_000)
-        assert [path.exists() for path in own] == [False, False, True, True]
-        bring("browser-eve", "e.jpg", 60_000)  # those of all go, the oldest first
-        assert [path.exists() for path in [*own, bob]] == [False, False, False, False, True]
-        with pytest.raises(MediaError, match="no room for more files now"):  # but not what is in use
-            bring("browser-fay", "f.jpg", 60_000)
-        monkeypatch.setattr("ganimation.web.store.FILES", 3)
-        many = [bring("browser-many", f"{number}.txt", 0) for number in range(5)]
-        assert sum(path.exists() for path in many) == 3
-    finally:
-        VISITOR.set("nobody")
-        store.close()
-
-
-def test_a_store_keeps_no_empty_folders(tmp_path: Path) -> None:
-    store = Store(keep=100)
-    try:
-        VISITOR.set("browser-ada")
-        path = store.take("a.jpg", io.BytesIO(b"x"), 1)
-        path.unlink()
-        for folder in (path.parent, path.parent.parent):
-            os.utime(folder, (0, 0))
-        store.sweep(50)
-        assert path.parent.exists()
-        store.sweep(1000)
-        os.utime(path.parent.parent, (0, 0))  # something was just removed from it
-        store.sweep(1000)
-        assert list(store.folder.iterdir()) == []
-    finally:
-        VISITOR.set("nobody")
-        store.close()
 
 
 @pytest.mark.parametrize(

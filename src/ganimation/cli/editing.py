@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganimation.cli import films
 from ganimation.cli.shared import (
+    UNMOVED,
     add_command,
     add_expression,
     add_limit,
@@ -168,7 +169,7 @@ def _animate(options: argparse.Namespace) -> None:
         details = {"timeline": options.timeline.name} if options.timeline else {"easing": options.easing}
         write_film(counted(), options.output, options.fps, told("animate", editor, requests, **details))
     if not changed:
-        tell("the film does not move: what was asked changes no pixel with this model; ask for more")
+        tell(UNMOVED)
     say(options.output)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganimation.action_units import REGIONS
 from ganimation.cli.shared import (
+    UNMOVED,
     add_command,
     add_limit,
     add_model,
@@ -247,7 +248,7 @@ def _tell(clip: "Clip", output: Path | None, seen: "Seen | None") -> None:
         passed = seen.frames - seen.faces
         tell(f"no face in {passed} of {seen.frames} frames; they are as they were")
     if seen is not None and seen.faces and not seen.changed:
-        tell("the film is as it was: what was asked changes no pixel with this model; ask for more")
+        tell(UNMOVED)
 
 
 def _number(text: str, option: str) -> int:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ganimation.media.provenance import Provenance
 
 
+#: The notice where no frame of a film differs from its source.
+UNMOVED = "the film shows nothing new: what was asked changes no pixel with this model; ask for more"
+
+
 def say(text: object) -> None:
     """Print a line, harmless to a terminal whatever files and their names hold."""
     print(printable(str(text)))

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganimation.errors import MediaError
+from ganimation.media.formats import png_chunks
 
 Samples = NDArray[np.uint16]
 Turn = Callable[[NDArray[Any]], NDArray[Any]]
-
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def bits(image: Image.Image) -> int:
@@ -40,9 +39,9 @@ def decode_16_bit(path: Path, turn: Turn) -> tuple[Samples, Samples | None]:
     Raises:
         MediaError: it is damaged.
     """
-    with path.open("rb") as stream:
-        if stream.read(len(_PNG)) == _PNG:
-            _check_chunks(path)
+    for kind, length, left in png_chunks(path):
+        if length > left:  # OpenCV takes the memory that a chunk says, up to four gigabytes
+            raise MediaError(f"{path}: damaged, cut short or unreadable (chunk {kind!r} is longer than the file)")
     samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)  # its complaints name no file
     if samples is None or samples.dtype != np.uint16:
         raise MediaError(f"{path}: damaged, cut short or unreadable")
@@ -51,21 +50,6 @@ def decode_16_bit(path: Path, turn: Turn) -> tuple[Samples, Samples | None]:
     alpha = np.ascontiguousarray(turn(samples[:, :, 3])).astype(np.uint16) if samples.shape[2] == 4 else None
     deep = np.ascontiguousarray(turn(samples[:, :, 2::-1])).astype(np.uint16, copy=False)
     return deep, alpha
-
-
-def _check_chunks(path: Path) -> None:
-    """Check that the chunks of a PNG fit in it: OpenCV takes the memory that their lengths say, up to four gigabytes.
-
-    Raises:
-        MediaError: one is longer than what follows.
-    """
-    size, place = path.stat().st_size, len(_PNG)
-    with path.open("rb") as stream:
-        while place < size:
-            stream.seek(place)
-            place += 12 + int.from_bytes(stream.read(4), "big")  # length, kind and checksum take four bytes each
-    if place > size:
-        raise MediaError(f"{path}: damaged, cut short or unreadable (a chunk is longer than the file)")
 
 
 def encode_16_bit(samples: Samples, suffix: str, icc_profile: bytes | None, exif: bytes | None, xmp: bytes) -> Any:
