@@ -1,6 +1,7 @@
 """Human FACS codes, and the ridge regressions that this folder's tools fit to them. Not a program."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,14 @@ def read_codes(path: Path) -> tuple[list[str], NDArray[np.str_], Array, Array]:
     codes[:, jaw] = np.fmax(codes[:, jaw], [value(row, "AU27") for row in rows])
     closed = np.array([value(row, "AU43") for row in rows])
     return [row["file"] for row in rows], np.array([row["identity"] for row in rows]), codes, closed
+
+
+def read_more_codes(path: Path, aus: Sequence[str]) -> Array:
+    """Return intensities in [0, 1] of other coded AUs, (photos, AUs); present but uncoded ones as NaN."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    values = np.array([[float(row[f"AU{int(code[2:])}"]) for code in aus] for row in rows])
+    return np.where(values < 0, np.nan, values / 5)
 
 
 def read_emotions(path: Path) -> list[str]:

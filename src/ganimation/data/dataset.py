@@ -2,8 +2,9 @@
 
     DATASET/
       dataset.json                        format, AUs, annotator, crop template, counts, what was skipped and why
-      train-00000-of-00006.parquet        image (JPEG bytes and path), one float32 column an AU, source, identity,
-      session validation-00000-of-00001.parquet   the same for every other split
+      train-00000-of-00006.parquet        image (JPEG bytes and path), landmarks (478 times x and y, as shares of the
+                                          side), one float32 column an AU, source, identity, session
+      validation-00000-of-00001.parquet   the same for every other split
 
 Row groups are small and uncompressed, so that any face can be read from the memory-mapped file without its neighbours;
 what stays in memory is 4 bytes an AU and face.
@@ -27,9 +28,10 @@ from ganimation.faces.crop import CropTemplate
 from ganimation.media.files import atomic
 from ganimation.text import parse_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ROWS_PER_SHARD = 4096
 ROWS_PER_GROUP = 64
+LANDMARKS = 478
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,11 @@ def schema(aus: Sequence[str]) -> Any:
     pa = require("pyarrow", "train")
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     texts = ("source", "identity", "session")
-    columns = [("image", image), *((code, pa.float32()) for code in aus), *((name, pa.string()) for name in texts)]
+    landmarks = ("landmarks", pa.list_(pa.float32(), 2 * LANDMARKS))
+    columns = [("image", image), landmarks, *((code, pa.float32()) for code in aus), *((name, pa.string()) for name in texts)]
     features = {
         "image": {"_type": "Image"},
+        "landmarks": {"feature": {"dtype": "float32", "_type": "Value"}, "length": 2 * LANDMARKS, "_type": "List"},
         **{code: {"dtype": "float32", "_type": "Value"} for code in aus},
         **{name: {"dtype": "string", "_type": "Value"} for name in texts},
     }
@@ -162,12 +166,30 @@ class FaceDataset:
         Raises:
             DatasetError: it is damaged.
         """
+        return self._decode(index, self._column(index, "image").as_py())
+
+    def landmarks(self, index: int) -> NDArray[np.float64]:
+        """Return the landmarks of one face in shares of the side, (478, 2); 0.5 is the middle of the crop.
+
+        Raises:
+            DatasetError: they are damaged.
+        """
+        values = self._column(index, "landmarks").as_py()
+        points = np.array(values or [], np.float64)
+        if points.shape != (2 * LANDMARKS,) or not np.isfinite(points).all():
+            raise DatasetError(f"face {index}: its landmarks are damaged; prepare the data set again")
+        return points.reshape(LANDMARKS, 2)
+
+    def _column(self, index: int, name: str) -> Any:
+        """Return one value of one row as Arrow has it."""
         group = bisect_right(self._starts, index) - 1
         file, number = self._groups[group]
         try:
-            row = file.read_row_group(number, columns=["image"])["image"][index - self._starts[group]].as_py()
+            return file.read_row_group(number, columns=[name])[name][index - self._starts[group]]
         except (OSError, ValueError, LookupError) as error:
             raise DatasetError(f"face {index}: cannot be read ({error}); prepare the data set again") from error
+
+    def _decode(self, index: int, row: dict[str, Any] | None) -> NDArray[np.uint8]:
         row = row or {"path": f"face {index}"}
         encoded = np.frombuffer(row.get("bytes") or b"\0", np.uint8)  # OpenCV raises where there is nothing
         pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
@@ -207,4 +229,6 @@ def write_shards(folder: Path, split: str, rows: Iterator[dict[str, Any]], count
     for shard, (start, stop) in enumerate(pairwise(edges)):
         table = pa.Table.from_pylist([next(rows) for _ in range(stop - start)], schema=schema(aus))
         with atomic(folder / f"{split}-{shard:05d}-of-{shards:05d}.parquet") as temporary:
-            parquet.write_table(table, temporary, row_group_size=ROWS_PER_GROUP, compression="none")
+            parquet.write_table(
+                table, temporary, row_group_size=ROWS_PER_GROUP, compression="none", use_dictionary=False
+            )

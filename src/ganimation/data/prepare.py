@@ -27,7 +27,7 @@ from ganimation.data.dataset import FORMAT_VERSION, DatasetInfo, write_shards
 from ganimation.data.labels import SPLITS, PhotoLabel, read_labels, read_openface
 from ganimation.errors import DatasetError, MediaError, MissingExtraError, require
 from ganimation.faces.annotator import ANNOTATOR
-from ganimation.faces.crop import CropTemplate, cut
+from ganimation.faces.crop import CropTemplate, apply, cut
 from ganimation.faces.reader import FaceReader
 from ganimation.media.files import atomic
 from ganimation.media.formats import SUFFIXES, find_photos
@@ -246,6 +246,7 @@ def _make_part(plan: Plan, names: list[str], known: dict[str, PhotoLabel], path:
         )
     fields = [
         ("image", pa.binary()),
+        ("landmarks", pa.list_(pa.float32())),
         ("aus", pa.list_(pa.float32())),
         *((key, pa.string()) for key in ("identity", "session", "split")),
     ]
@@ -273,10 +274,14 @@ def _row(plan: Plan, name: str, label: PhotoLabel) -> dict[str, Any] | str:
         aus = list(label.aus)
     else:
         aus = [faces[0].aus[code] for code in plan.aus]
+    landmarks = ((apply(transform, faces[0].points) + 0.5) / plan.size).astype(np.float32)
     crop = cv2.cvtColor(cut(image, transform, plan.size), cv2.COLOR_RGB2BGR)
     options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     encoded = cv2.imencode(".jpg", crop, options)[1].tobytes()
-    return {"image": encoded, "aus": aus, "identity": label.identity, "session": label.session, "split": label.split}
+    return {
+        "image": encoded, "landmarks": landmarks.ravel().tolist(), "aus": aus,
+        "identity": label.identity, "session": label.session, "split": label.split,
+    }  # fmt: skip
 
 
 def _join(plan: Plan, parts: Path, count: int, folder: Path, odd: list[str]) -> DatasetInfo:
@@ -325,6 +330,7 @@ def _rows(plan: Plan, parts: Path, count: int, split: str) -> Iterator[dict[str,
         if row is not None and row["split"] == split:
             yield {
                 "image": {"bytes": row["image"], "path": entry["name"]},
+                "landmarks": row["landmarks"],
                 **dict(zip(plan.aus, row["aus"], strict=True)),
                 "source": entry["name"],
                 "identity": row["identity"],

@@ -14,6 +14,7 @@ ones. Coefficients are made by ``tools/fit_au_calibration.py`` and accuracy by A
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -81,17 +82,18 @@ class Calibration:
             return Calibration(tuple(data["aus"].tolist()), mean_face, weights, bias, (low, high))
 
 
-def align(points: NDArray[np.floating], mean_face: Array) -> Array:
-    """Lay faces onto the mean face by their rigid points: rotation, one scale, shift (Umeyama 1991).
+def align(points: NDArray[np.floating], mean_face: Array, by: Sequence[int] = RIGID) -> Array:
+    """Lay faces onto the mean face by some landmarks: rotation, one scale, shift (Umeyama 1991).
 
     Args:
         points: (N, 478, 3).
         mean_face: (478, 3).
+        by: numbers of the landmarks.
 
     Returns:
         (N, 478, 3).
     """
-    rigid = list(RIGID)
+    rigid = list(by)
     target = mean_face[rigid] - mean_face[rigid].mean(axis=0)
     centre = points[:, rigid].mean(axis=1, keepdims=True)
     source = points[:, rigid] - centre

@@ -11,6 +11,7 @@ from ganimation.faces import crop
 from ganimation.faces.annotator import APPEARANCE_SIDE, APPEARANCE_TEMPLATE, Annotator
 from ganimation.faces.crop import CropTemplate, Transform
 from ganimation.faces.detector import Detection, FaceDetector
+from ganimation.faces.geometry import displacements
 from ganimation.faces.landmarks import (
     SIDE,
     FaceLandmarker,
@@ -169,14 +170,13 @@ def both_ways(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def place(looks: Landmarks, index: int, region: Transform) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return landmarks (478, 2) and eye centres (2, 2) of one face in pixels of the photo.
 
-    The eye centres are the mean of what the crop and its mirror image say.
+    They are the mean of what the crop and its mirror image say, so that a face and its mirror image get the same.
     """
-    photo_from_region = crop.invert(region)
-    points = looks.points[index, :, :2].astype(np.float64)
-    mirrored = eye_centres(looks.points[len(looks.points) // 2 + index])
-    mirrored = np.stack([SIDE - 1 - mirrored[::-1, 0], mirrored[::-1, 1]], axis=1)
-    eyes = (eye_centres(points) + mirrored) / 2
-    return crop.apply(photo_from_region, points), crop.apply(photo_from_region, eyes)
+    seen, mirrored = (looks.points[row, :, :2].astype(np.float64) for row in (index, len(looks.points) // 2 + index))
+    mirrored = mirrored[displacements().mirror]
+    mirrored[:, 0] = SIDE - 1 - mirrored[:, 0]
+    points = crop.apply(crop.invert(region), (seen + mirrored) / 2)
+    return points, eye_centres(points)
 
 
 def appearance(image: NDArray[np.uint8], eyes: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -1,0 +1,220 @@
+"""Which way and how far each action unit moves the landmarks of a face, measured on human FACS codes.
+
+A face's landmarks are those of the mean face, laid on the photo by an affine frame, plus what is the person's own::
+
+    mean face (shares of the crop's side)  ── frame, fitted to landmarks that no muscle moves ──▶  photo
+
+An AU of intensity 1 moves landmark i by ``frame[:, :2] @ displacements[k, i]``; changes of several AUs add up. Lids
+are the exception: AU45 closes an eye by its own opening, so that it ends closed on every face. Lids and lips that meet
+stop there. The displacements are the asset ``au_displacements.npz``, made by ``tools/fit_au_geometry.py``; how much of
+human movement they explain is in docs/results.md.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganimation.assets import read_asset
+
+Array = NDArray[np.float64]
+
+#: Landmarks that no muscle of the face moves: eye corners, bridge and tip of the nose, temples.
+STILL = (33, 133, 362, 263, 6, 168, 197, 195, 5, 4, 127, 356, 234, 454)
+
+#: Upper and lower rims from corner to corner: the eye on the picture's left, the one on its right, the inner lips.
+LIDS = (
+    (
+        (33, 246, 161, 160, 159, 158, 157, 173, 133),
+        (33, 7, 163, 144, 145, 153, 154, 155, 133),
+    ),
+    (
+        (362, 398, 384, 385, 386, 387, 388, 466, 263),
+        (362, 382, 381, 380, 374, 373, 390, 249, 263),
+    ),
+)
+LIPS = ((78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308), (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308))
+#: All openings of a face; each is bounded by an upper and a lower rim.
+APERTURES = (*LIDS, LIPS)
+
+#: Landmarks of the fold above each point of an upper rim between the corners; it follows a closing lid halfway.
+_FOLDS = ((247, 30, 29, 27, 28, 56, 190), (414, 286, 258, 257, 259, 260, 467))
+_FOLLOW = 0.5
+
+#: The share of an eye's opening that the upper lid travels when it closes; the lower lid travels the rest.
+_UPPER_LID = 0.92
+
+#: An eye that shows more of AU45 than this is too nearly closed for its own opening to be a scale.
+_NEARLY_CLOSED = 0.7
+
+
+@dataclass(frozen=True)
+class Displacements:
+    """The mean face and what each AU does to it.
+
+    Attributes:
+        aus: codes, in order.
+        mean: (478, 2), landmarks of the mean neutral face in shares of the default template's side.
+        mirror: (478,), the landmark on the other side of the face.
+        triangles: (T, 3), landmarks at the corners of each triangle of the mesh; holes where the apertures are.
+        values: (AUs, 478, 2), displacement at intensity 1 in shares of the default template's side.
+    """
+
+    aus: tuple[str, ...]
+    mean: Array
+    mirror: NDArray[np.intp]
+    triangles: NDArray[np.intp]
+    values: Array
+
+    def matrix(self, codes: tuple[str, ...]) -> Array:
+        """Return the displacements of some AUs, (codes, 478, 2); 0 of those that are not known, and of AU45."""
+        known = {code: index for index, code in enumerate(self.aus)}
+        return np.stack([self.values[known[code]] if code in known else np.zeros((478, 2)) for code in codes])
+
+
+@cache
+def displacements() -> Displacements:
+    """Return the displacements that ship."""
+    with np.load(io.BytesIO(read_asset("ganimation.faces", "au_displacements.npz")), allow_pickle=False) as data:
+        return Displacements(
+            tuple(data["aus"].tolist()),
+            data["mean"].astype(np.float64),
+            data["mirror"].astype(np.intp),
+            data["triangles"].astype(np.intp),
+            data["values"].astype(np.float64),
+        )
+
+
+def frame(points: NDArray[np.floating]) -> Array:
+    """Return the affine transform from the mean face to a face, (2, 3), a least-squares fit over :data:`STILL`.
+
+    Args:
+        points: (478, 2) landmarks in any unit.
+    """
+    still = list(STILL)
+    mean = np.column_stack([displacements().mean[still], np.ones(len(still))])
+    return np.asarray(np.linalg.lstsq(mean, np.asarray(points, np.float64)[still], rcond=None)[0].T, np.float64)
+
+
+def sides(points: NDArray[np.floating]) -> Array:
+    """Return how far each point of the mean face belongs to the person's left, (N,): 0 right, 1 left, smooth between.
+
+    Args:
+        points: (N, 2) in shares of the default template's side; the person's left is on the picture's right.
+    """
+    ramp = np.clip((np.asarray(points, np.float64)[:, 0] - 0.5) / MIDDLE + 0.5, 0.0, 1.0)
+    return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float64)
+
+
+#: Width of the strip between a face's two sides, as a share of the template's side.
+MIDDLE = 0.16
+
+
+def move(
+    points: NDArray[np.floating],
+    change: NDArray[np.floating],
+    codes: tuple[str, ...],
+    shown_closed: float = 0.0,
+    own: NDArray[np.floating] | None = None,
+) -> Array:
+    """Return the landmarks after a change of AUs, (478, 2) in the unit of ``points``.
+
+    Args:
+        points: (478, 2), landmarks of the face as it is.
+        change: (AUs,), target minus shown intensities; or (2, AUs) of the person's right and left side.
+        codes: of the AUs.
+        shown_closed: intensity of AU45 that the face shows.
+        own: (AUs, 478, 2), displacements of this face in the unit of ``points``; the mean ones by default.
+    """
+    basis = displacements()
+    points, change = np.asarray(points, np.float64), np.atleast_2d(np.asarray(change, np.float64))
+    placed = frame(points)
+    left = sides(basis.mean)[:, None]
+    values = basis.matrix(codes) @ placed[:, :2].T if own is None else own
+    shifts = [np.tensordot(side, values, axes=1) for side in change]
+    moved = points + (shifts[0] if len(shifts) == 1 else (1 - left) * shifts[0] + left * shifts[1])
+    if "AU45" in codes:
+        closing = change[:, codes.index("AU45")]
+        for eye, asked in enumerate(closing if len(closing) == 2 else closing.repeat(2)):
+            _close(moved, eye, float(asked), shown_closed, placed)
+    for upper, lower in APERTURES:
+        _stop(moved, upper, lower, placed)
+    return moved
+
+
+def _close(moved: Array, eye: int, asked: float, shown: float, placed: Array) -> None:
+    """Close, or for a negative ``asked`` open, an eye in place; 0 is the person's right, on the picture's left."""
+    if asked == 0:
+        return
+    upper, lower = (list(rim[1:-1]) for rim in LIDS[eye])
+    opening = moved[lower] - moved[upper]
+    if asked > 0:
+        share = min(1.0, asked / (1.0 - min(shown, _NEARLY_CLOSED)))
+        travel = share * opening
+    else:
+        mean = displacements().mean
+        wide = (mean[lower] - mean[upper]) @ placed[:, :2].T
+        share = min(1.0, asked / min(-0.3, -shown)) if shown else 0.0
+        travel = -share * np.maximum(0.0, 1.0 - np.linalg.norm(opening, axis=1, keepdims=True)
+                                     / np.linalg.norm(wide, axis=1, keepdims=True)) * wide
+    moved[upper] += _UPPER_LID * travel
+    moved[lower] -= (1 - _UPPER_LID) * travel
+    moved[list(_FOLDS[eye])] += _FOLLOW * _UPPER_LID * travel
+
+
+def _stop(moved: Array, upper: tuple[int, ...], lower: tuple[int, ...], placed: Array) -> None:
+    """Let rims that would cross meet in the middle, in place."""
+    down = placed[:, 1] / np.linalg.norm(placed[:, 1])
+    above, below = list(upper[1:-1]), list(lower[1:-1])
+    crossed = np.minimum(0.0, (moved[below] - moved[above]) @ down)[:, None] * down
+    moved[above] += crossed / 2
+    moved[below] -= crossed / 2
+
+
+def kept(
+    points: NDArray[np.floating], moved: NDArray[np.floating], rims: tuple[tuple[int, ...], tuple[int, ...]],
+    margin: float,
+) -> tuple[Array, Array]:
+    """Return two outlines of an aperture, (N, 2) each: after a change, and of what was seen before and stays as it was.
+
+    Each rim hides and shades a little of what is behind it, so where a rim moved the part that is kept is narrower, by
+    as much as it moved and at most by ``margin``.
+
+    Args:
+        points: (478, 2), landmarks before.
+        moved: (478, 2), after.
+        rims: one of :data:`APERTURES`.
+        margin: in the unit of the points.
+    """
+    upper, lower = (list(rim) for rim in rims)
+    across = points[lower] - points[upper]
+    width = np.linalg.norm(across, axis=1, keepdims=True)
+    towards = across / np.maximum(width, 1e-9)
+    lost = [
+        np.minimum(np.minimum(np.linalg.norm(moved[rim] - points[rim], axis=1, keepdims=True), margin), width / 2)
+        for rim in (upper, lower)
+    ]
+    rest = np.concatenate([points[upper] + lost[0] * towards, (points[lower] - lost[1] * towards)[::-1]])
+    return np.concatenate([moved[upper], moved[lower][::-1]]), rest
+
+
+def opening(points: NDArray[np.floating], rims: tuple[tuple[int, ...], tuple[int, ...]]) -> float:
+    """Return the largest distance between the rims of an aperture, in the unit of the points."""
+    upper, lower = (list(rim) for rim in rims)
+    return float(np.linalg.norm(np.asarray(points)[lower] - np.asarray(points)[upper], axis=1).max())
+
+
+def expected_points(points: NDArray[np.floating], shown: Mapping[str, float], target: Mapping[str, float]) -> Array:
+    """Return where the landmarks of a face are expected at other intensities, (478, 2) in the unit of ``points``.
+
+    Args:
+        points: (478, 2), of the face as it is.
+        shown: intensities by AU that it shows; 0 of AUs that are not named.
+        target: intensities by AU that are asked; AUs that are not named stay.
+    """
+    codes = tuple(target)
+    change = np.array([target[code] - shown.get(code, 0.0) for code in codes])
+    return move(points, change, codes, shown.get("AU45", 0.0))

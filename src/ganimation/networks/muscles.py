@@ -1,0 +1,132 @@
+"""What a face becomes, linear in the intensities: its pixels moved by muscles, shaded by folds, and what opens restored.
+
+    C = restored(warp(photo * exp(sum_k a_k S_k), flow))
+
+``flow`` is the mesh of landmarks moved by ``sum_k a_k d_k`` (:mod:`ganimation.faces.mesh`). :class:`Shading` draws the
+fields S from the photo alone: expression ratio images (Liu, Shan & Zhang 2001), made linear. Behind lips and lids
+nothing moves; what was hidden there is drawn by :class:`Restorer`. Both networks are needed once a photo but for the
+restored windows.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ganimation.networks.generator import InstanceNorm, ResidualBlock, ResizeConv, warp
+
+#: Shading stays within these factors' logarithms.
+DARKEST, BRIGHTEST = -1.2, 0.8
+#: Channels that guide the shading network: x and y in the mean face, and whether there is a face.
+GUIDE = 3
+
+
+class Shading(nn.Module):
+    """Shading fields of a photo, one an AU.
+
+    Args:
+        num_aus: fields.
+        width: channels of the first layer; the residual blocks have four times as many.
+        blocks: residual blocks.
+    """
+
+    def __init__(self, num_aus: int, width: int = 32, blocks: int = 4) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3 + GUIDE, width, 7, padding=3, bias=False), InstanceNorm(width), nn.ReLU())
+        self.down = nn.Sequential(*_down(width, 2 * width), *_down(2 * width, 4 * width))
+        self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(blocks)))
+        self.up = nn.Sequential(*_up(4 * width, 2 * width), *_up(2 * width, width))
+        self.fields = nn.Conv2d(width, num_aus, 3, padding=1)
+        nn.init.zeros_(self.fields.weight)
+        nn.init.zeros_(self.fields.bias)  # type: ignore[arg-type]
+
+    def forward(self, source: Tensor, guide: Tensor) -> Tensor:
+        """Return S, (N, num_aus, H, W): the logarithm of the factor on brightness at intensity 1.
+
+        Args:
+            source: (N, 3, H, W) RGB in [-1, 1].
+            guide: (N, 3, H, W), see :func:`ganimation.faces.mesh.guide`.
+        """
+        x = self.stem(torch.cat([source, guide], dim=1))
+        fields: Tensor = self.fields(self.up(self.blocks(self.down(x))))
+        return fields * guide[:, 2:]
+
+
+def _down(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels_in, channels_out, 4, 2, 1, bias=False), InstanceNorm(channels_out), nn.ReLU()]
+
+
+def _up(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [ResizeConv(channels_in, channels_out), InstanceNorm(channels_out), nn.ReLU()]
+
+
+class Restorer(nn.Module):
+    """Draws what is hidden in a window of a face: a U-Net (Ronneberger et al. 2015) that sees everything but the hole.
+
+    Args:
+        width: channels of the first layer.
+        depth: halvings.
+    """
+
+    def __init__(self, width: int = 32, depth: int = 3) -> None:
+        super().__init__()
+        channels = [width * 2**level for level in range(depth + 1)]
+        self.enter = nn.Sequential(*_twice(4, width))
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.AvgPool2d(2), *_twice(before, after))
+            for before, after in zip(channels[:-1], channels[1:], strict=True)
+        )
+        self.up = nn.ModuleList(
+            nn.Sequential(*_twice(before + after, after))
+            for before, after in zip(channels[:0:-1], channels[-2::-1], strict=True)
+        )
+        self.color = nn.Conv2d(width, 3, 3, padding=1)
+
+    def forward(self, window: Tensor, hole: Tensor) -> Tensor:
+        """Return the window's colours, (N, 3, H, W) in [-1, 1]; they are meant for the hole.
+
+        Args:
+            window: (N, 3, H, W) in [-1, 1].
+            hole: (N, 1, H, W) in [0, 1]; what it hides is not seen.
+        """
+        x = self.enter(torch.cat([window * (1 - hole), 2 * hole - 1], dim=1))
+        seen = []
+        for layer in self.down:
+            seen.append(x)
+            x = layer(x)
+        for layer in self.up:
+            x = layer(torch.cat([nn.functional.interpolate(x, scale_factor=2.0), seen.pop()], dim=1))
+        return torch.tanh(self.color(x))
+
+
+def _twice(channels_in: int, channels_out: int) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for channels in (channels_in, channels_out):
+        layers += [nn.Conv2d(channels, channels_out, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
+    return layers
+
+
+def shade(source: Tensor, fields: Tensor, weights: Tensor) -> Tensor:
+    """Return the photo with its shading changed: ``photo * exp(sum_k a_k S_k)`` with the photo in [0, 1].
+
+    Args:
+        source: (N, 3, H, W) in [-1, 1].
+        fields: S, (N, AUs, H, W).
+        weights: a, (N, AUs), or (N, AUs, H, W) where sides differ.
+    """
+    a = weights if weights.dim() == 4 else weights[:, :, None, None]
+    total = (fields * a).sum(dim=1, keepdim=True).clamp(DARKEST, BRIGHTEST)
+    return ((source + 1) / 2 * total.exp()).clamp(0, 1) * 2 - 1
+
+
+def move(source: Tensor, shaded: Tensor, flow: Tensor, aperture: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the face moved, and the hole where what was hidden comes to light, (N, 3, H, W) and (N, 1, H, W).
+
+    Args:
+        source: (N, 3, H, W), the photo.
+        shaded: (N, 3, H, W), see :func:`shade`.
+        flow: (N, 2, H, W), from each pixel to where it comes from, as shares of half the width and height.
+        aperture: (N, 1, H, W), the eyes and the inside of the mouth after the change.
+        kept: (N, 1, H, W), the part of them that was seen before and stays where it is.
+    """
+    hole = (aperture - kept).clamp_min(0)
+    still = aperture - hole
+    return still * source + hole * shaded + (1 - aperture) * warp(shaded, flow), hole
