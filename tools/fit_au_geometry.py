@@ -204,9 +204,7 @@ def main() -> None:
     shifts, differences = within_people(scale * seen, people), within_people(codes, people)
     share, by_au = explained(shifts, differences, people, mirror, aus, mean)
     values = confine(regress(shifts, differences, mirror), aus, mean)
-    enough = [
-        k for k in range(len(aus)) if k < len(CODED) or len(set(people[codes[:, k] > 0])) >= MIN_PEOPLE
-    ]
+    enough = [k for k in range(len(aus)) if k < len(CODED) or len(set(people[codes[:, k] > 0])) >= MIN_PEOPLE]
     triangles = triangulate(mean, values, aus)
     kept = tuple(aus[k] for k in enough)
     np.savez_compressed(

@@ -5,7 +5,8 @@ MODEL/
                           SHA-256 of each file of weights
   generator.safetensors   weights, half precision
   critic.safetensors      weights, half precision; to train on from
-  generator.onnx          the generator as the default backend runs it
+  generator.onnx          the generator as the default backend runs it; of one of muscles, what draws its shading fields
+  restorer.onnx           of a generator of muscles, what draws the inside of mouths and eyes that open
   README.md               the model card
 """
 
@@ -22,16 +23,21 @@ from ganimation.errors import ActionUnitError, ModelError
 from ganimation.faces.crop import CropTemplate
 from ganimation.text import parse_json
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 #: Sides of crops in pixels that a model may have; they are multiples of 4. At 1024 an edit takes over a gigabyte.
 SIZES = (32, 1024)
-CONFIG, GENERATOR, CRITIC, ONNX, CARD = (
+CONFIG, GENERATOR, CRITIC, ONNX, RESTORER, CARD = (
     "config.json",
     "generator.safetensors",
     "critic.safetensors",
     "generator.onnx",
+    "restorer.onnx",
     "README.md",
 )
+
+Shapes = dict[str, tuple[int, ...]]
+#: Inputs and outputs of a network.
+Ports = tuple[Shapes, Shapes]
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,11 @@ class ModelConfig:
     Attributes:
         aus: AU codes, in the order of the condition.
         size: side of the crops in pixels.
+        detail: pixels of the crop to one of the networks, along a side; a generator of muscles moves and blends finer
+            than it draws.
         condition: ``relative`` if the generator is told target minus source intensities, ``absolute`` if the target.
-        generator: arguments of :class:`ganimation.networks.generator.Generator`.
+        generator: ``kind``, ``conditioned`` or ``muscles``, and the arguments of :class:`ganimation.networks.generator.
+            Generator` or :class:`ganimation.networks.muscles.Muscles`.
         critic: arguments of :class:`ganimation.networks.critic.Critic`.
         template: where the eyes lie in the crops.
         annotator: who measured the AUs it was trained on.
@@ -61,6 +70,31 @@ class ModelConfig:
     training: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "float32"
     files: Mapping[str, str] = field(default_factory=dict)
+    detail: int = 1
+
+    @property
+    def kind(self) -> str:
+        """``conditioned`` for the paper's generator, ``muscles`` for one whose edits are linear in the intensities."""
+        return str(self.generator["kind"])
+
+    @property
+    def network_size(self) -> int:
+        """Side in pixels of what the networks see."""
+        return self.size // self.detail
+
+    def networks(self) -> dict[str, Ports]:
+        """Return the inputs and the outputs of each network, by the name of its file: their shapes without the batch.
+
+        A restorer's height and width are those of the mouth's window; it takes any multiple of 8.
+        """
+        side, count = self.network_size, len(self.aus)
+        image: Shapes = {"source": (3, side, side)}
+        if self.kind == "muscles":
+            half = side // 2
+            restorer: Ports = ({"window": (3, half, half), "hole": (1, half, half)}, {"color": (3, half, half)})
+            return {ONNX: ({**image, "guide": (3, side, side)}, {"fields": (count, side, side)}), RESTORER: restorer}
+        drawn: Shapes = {"color": (3, side, side), "attention": (1, side, side)}
+        return {ONNX: ({**image, "condition": (count,)}, drawn)}
 
     def to_json(self) -> str:
         """Return the text of ``config.json``."""
@@ -107,6 +141,12 @@ class ModelConfig:
         low, high = SIZES
         if type(self.size) is not int or not low <= self.size <= high or self.size % 4:
             raise ValueError(f"size {self.size!r}; it is a multiple of 4 in {low}..{high} pixels")
+        if self.generator.get("kind") not in ("conditioned", "muscles"):
+            raise ValueError(f"generator kind {self.generator.get('kind')!r}; it is conditioned or muscles")
+        if type(self.detail) is not int or self.detail < 1 or self.size % self.detail:
+            raise ValueError(f"detail {self.detail!r}; it divides the size")
+        if self.kind == "muscles" and self.network_size % 32:
+            raise ValueError(f"size {self.size!r}; with detail {self.detail} it is a multiple of {32 * self.detail}")
         if not self.aus or len(set(self.aus)) < len(self.aus):
             raise ValueError("AUs are missing or named twice")
         for name in ("generator", "critic", "training", "files"):
@@ -137,7 +177,7 @@ class ModelConfig:
 
 def hash_weights(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of weights in a folder, for :attr:`ModelConfig.files`."""
-    names = [name for name in (GENERATOR, CRITIC, ONNX) if (folder / name).exists()]
+    names = [name for name in (GENERATOR, CRITIC, ONNX, RESTORER) if (folder / name).exists()]
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 

@@ -97,7 +97,12 @@ def schema(aus: Sequence[str]) -> Any:
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     texts = ("source", "identity", "session")
     landmarks = ("landmarks", pa.list_(pa.float32(), 2 * LANDMARKS))
-    columns = [("image", image), landmarks, *((code, pa.float32()) for code in aus), *((name, pa.string()) for name in texts)]
+    columns = [
+        ("image", image),
+        landmarks,
+        *((code, pa.float32()) for code in aus),
+        *((name, pa.string()) for name in texts),
+    ]
     features = {
         "image": {"_type": "Image"},
         "landmarks": {"feature": {"dtype": "float32", "_type": "Value"}, "length": 2 * LANDMARKS, "_type": "List"},

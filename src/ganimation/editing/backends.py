@@ -1,52 +1,35 @@
-"""The generator behind one callable, whoever computes it.
+"""A model's networks behind plain callables, whoever computes them.
 
-A backend takes source crops (N, 3, S, S) float32 in [-1, 1] and conditions (N, AUs) float32 and returns what the
-generator draws, all numpy. Backends are safe to share between threads.
+A network takes and returns float32 arrays whose first axis is the batch. Networks are safe to share between threads.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.errors import ModelError, first_line, require
-from ganimation.model import GENERATOR, ONNX, ModelConfig
+from ganimation.model import GENERATOR, ONNX, RESTORER, ModelConfig
 
 PRECISIONS = ("float32", "bfloat16")
 
 Array = NDArray[np.float32]
+Network = Callable[..., tuple[Array, ...]]
 
-
-class Drawn(NamedTuple):
-    """What a generator draws.
-
-    Attributes:
-        color: C, (N, 3, S, S) in [-1, 1].
-        attention: A, (N, 1, S, S) in [0, 1]; 1 keeps the source.
-        motion: (N, 3, S, S), x and y of where each pixel of C comes from, as shares of half the side, and the share of
-            C that is moved source; ``None`` of a generator that only paints.
-    """
-
-    color: Array
-    attention: Array
-    motion: Array | None
-
-
-Backend = Callable[[Array, Array], Drawn]
 
 # OpenVINO's bindings initialize C++ statics in their first inference while they hold the GIL. Two threads that infer
-# first at once wait for each other for ever, so every backend infers once, alone, before it is handed out.
+# first at once wait for each other for ever, so every network infers once, alone, before it is handed out.
 _first_inference = threading.Lock()
 
 
-def load_backend(
+def load_networks(
     folder: Path, config: ModelConfig, name: str = "auto", threads: int = 0, precision: str = "float32"
-) -> Backend:
-    """Load a model folder's generator.
+) -> dict[str, Network]:
+    """Load a model folder's networks.
 
     Args:
         folder: the model folder.
@@ -56,6 +39,10 @@ def load_backend(
         threads: of the computation; 0 lets the library choose.
         precision: of what is computed between the layers, ``float32``, or ``bfloat16`` by openvino and torch: faster
             where the processor has instructions for it, else slower. A model that was exported as int8 stays one.
+
+    Returns:
+        by the name of its file, each network that the model has: :data:`ganimation.model.ONNX`, and of a generator of
+        muscles :data:`ganimation.model.RESTORER`. Inputs and outputs are those of :meth:`ModelConfig.networks`.
 
     Raises:
         ModelError: no such backend or precision, or the weights are missing, damaged or do not fit the config.
@@ -70,113 +57,114 @@ def load_backend(
         raise ModelError(f"unknown precision {precision!r}; it is one of {', '.join(PRECISIONS)}")
     if name == "onnxruntime" and precision != "float32":
         raise ModelError(f"onnxruntime computes no {precision} on a CPU; choose --backend openvino, or float32")
-    path, backend = loaders[name](folder, config, threads, precision)
-    return _checked(path, config, backend)
+    networks = loaders[name](folder, config, threads, precision)
+    for file, network in networks.items():
+        _check(folder / file, network, *config.networks()[file])
+    return networks
 
 
-def _checked(path: Path, config: ModelConfig, backend: Backend) -> Backend:
-    """Return the backend after a first inference, which shows that the network fits its config.
+def _check(path: Path, network: Network, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+    """Infer once, which shows that the network fits its config.
 
     Raises:
         ModelError: it computes something of another shape, or cannot compute at all.
     """
-    side = config.size
-    expected = {"color": (1, 3, side, side), "attention": (1, 1, side, side), "motion": (1, 3, side, side)}
     with _first_inference:
         try:
-            drawn = backend(np.zeros((1, 3, side, side), np.float32), np.zeros((1, len(config.aus)), np.float32))
+            found = network(*(np.zeros((1, *shape), np.float32) for shape in inputs.values()))
         except Exception as error:  # each runtime raises a class of its own
             raise ModelError(f"{path}: cannot compute ({first_line(error)}); export the model again") from error
-    for name, values in drawn._asdict().items():
-        if values is not None and values.shape != expected[name]:
-            raise ModelError(
-                f"{path}: {name} is {values.shape}, its config says {expected[name]}; export the model again"
-            )
-    return backend
+    for (name, shape), values in zip(outputs.items(), found, strict=True):
+        if values.shape != (1, *shape):
+            raise ModelError(f"{path}: {name} is {values.shape}, its config says {(1, *shape)}; export the model again")
 
 
-def _check_inputs(path: Path, config: ModelConfig, shapes: Mapping[str, Any]) -> None:
-    if set(shapes) != {"source", "condition"} or shapes["condition"][1] != len(config.aus):
+def _check_names(path: Path, config: ModelConfig, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    wanted = config.networks()[path.name]
+    if set(inputs) != set(wanted[0]) or set(outputs) != set(wanted[1]):
         raise ModelError(f"{path}: does not fit its config of {len(config.aus)} AUs; export the model again")
 
 
-def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -> tuple[Path, Backend]:
+def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -> dict[str, Network]:
     openvino = require("openvino", "openvino")
-    path, content = folder / ONNX, config.read_weights(folder, ONNX)
     properties = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
         **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
     }
-    core, lock, own = openvino.Core(), threading.Lock(), threading.local()
-    compiled: dict[tuple[int, ...], Any] = {}
+    core = openvino.Core()
+    return {file: _openvino_network(core, folder / file, config, properties) for file in config.networks()}
 
-    def network(shape: tuple[int, ...]) -> Any:
-        """Return the network for one image of a shape (3, H, W); a tenth faster than one for any."""
+
+def _openvino_network(core: Any, path: Path, config: ModelConfig, properties: dict[str, Any]) -> Network:
+    content = config.read_weights(path.parent, path.name)
+    names, outputs = (list(part) for part in config.networks()[path.name])
+    lock, own = threading.Lock(), threading.local()
+    compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
+
+    def network(shapes: tuple[tuple[int, ...], ...]) -> Any:
+        """Return the network for inputs of given shapes; a tenth faster than one for any."""
         with lock:
-            if shape not in compiled:
-                model.reshape({"source": [1, *shape], "condition": [1, len(config.aus)]})
-                compiled[shape] = core.compile_model(model, "CPU", properties)
-            return compiled[shape]
+            if shapes not in compiled:
+                model.reshape(dict(zip(names, (list(shape) for shape in shapes), strict=True)))
+                compiled[shapes] = core.compile_model(model, "CPU", properties)
+            return compiled[shapes]
 
     try:
         model = core.read_model(content)
-        shapes = {node.any_name: [d.max_length for d in node.partial_shape] for node in model.inputs}
-        _check_inputs(path, config, shapes)
-        network((3, config.size, config.size))
+        _check_names(path, config, [x.any_name for x in model.inputs], [x.any_name for x in model.outputs])
+        network(tuple((1, *shape) for shape in config.networks()[path.name][0].values()))
     except (RuntimeError, ValueError) as error:  # its every way to say that a file is damaged
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise ModelError(f"{path}: damaged ({reason}); export the model again") from error
 
-    def run_one(source: Array, condition: Array) -> list[Array]:
+    def run_one(*inputs: Array) -> list[Array]:
         requests = own.__dict__.setdefault("requests", {})  # a request holds its results: each thread has its own
-        shape = source.shape[1:]
-        if shape not in requests:
-            requests[shape] = network(shape).create_infer_request()
-        found = requests[shape].infer({"source": source, "condition": condition}, share_inputs=True)
-        return [values.copy() for values in found.to_tuple()]
+        shapes = tuple(values.shape for values in inputs)
+        if shapes not in requests:
+            requests[shapes] = network(shapes).create_infer_request()
+        request = requests[shapes]
+        request.infer(dict(zip(names, inputs, strict=True)), share_inputs=True)
+        return [np.array(request.get_tensor(name).data, np.float32) for name in outputs]
 
-    def run(source: Array, condition: Array) -> Drawn:
-        rows = [run_one(source[row : row + 1], condition[row : row + 1]) for row in range(len(source))]
-        color, attention, *motion = (np.concatenate(parts) for parts in zip(*rows, strict=True))
-        return Drawn(color, attention, motion[0] if motion else None)
+    def run(*inputs: Array) -> tuple[Array, ...]:
+        rows = [run_one(*(values[row : row + 1] for values in inputs)) for row in range(len(inputs[0]))]
+        return tuple(np.concatenate(parts) for parts in zip(*rows, strict=True))
 
-    return path, run
+    return run
 
 
-def _onnxruntime(folder: Path, config: ModelConfig, threads: int, precision: str) -> tuple[Path, Backend]:
+def _onnxruntime(folder: Path, config: ModelConfig, threads: int, precision: str) -> dict[str, Network]:
     import onnxruntime
 
-    path, content = folder / ONNX, config.read_weights(folder, ONNX)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    providers = ["CPUExecutionProvider"]
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
-        shapes: Mapping[str, list[int | str]] = {node.name: node.shape for node in session.get_inputs()}
-        outputs = {node.name for node in session.get_outputs()}
-    except Exception as error:  # ONNX Runtime raises a class of its own for every way a file can be damaged
-        raise ModelError(f"{path}: damaged ({first_line(error)}); export the model again") from error
-    _check_inputs(path, config, shapes)
-    names = ["color", "attention", *(["motion"] if "motion" in outputs else [])]
 
-    def run(source: Array, condition: Array) -> Drawn:
-        color, attention, *motion = session.run(names, {"source": source, "condition": condition})
-        return Drawn(color, attention, motion[0] if motion else None)
+    def load(path: Path) -> Network:
+        content = config.read_weights(path.parent, path.name)
+        providers = ["CPUExecutionProvider"]
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
+            found = [[node.name for node in nodes] for nodes in (session.get_inputs(), session.get_outputs())]
+        except Exception as error:  # ONNX Runtime raises a class of its own for every way a file can be damaged
+            raise ModelError(f"{path}: damaged ({first_line(error)}); export the model again") from error
+        _check_names(path, config, *found)
+        names, outputs = (list(part) for part in config.networks()[path.name])
+        return lambda *inputs: tuple(session.run(outputs, dict(zip(names, inputs, strict=True))))
 
-    return path, run
+    return {file: load(folder / file) for file in config.networks()}
 
 
-def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> tuple[Path, Backend]:
+def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> dict[str, Network]:
     torch = require("torch", "train")
     safetensors = require("safetensors.torch", "train")
-    from ganimation.networks.generator import Generator
+    from ganimation.networks.build import build_generator
 
     path, content = folder / GENERATOR, config.read_weights(folder, GENERATOR)
     try:
         weights = safetensors.load(content)
-        generator = Generator(len(config.aus), **config.generator)
+        generator = build_generator(config.generator, len(config.aus))
         generator.load_state_dict({name: value.float() for name, value in weights.items()})
     except Exception as error:  # safetensors and load_state_dict raise what they like
         raise ModelError(f"{path}: damaged or of another shape ({first_line(error)}); export it again") from error
@@ -184,12 +172,18 @@ def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> t
     if threads:
         torch.set_num_threads(threads)
 
-    def run(source: Array, condition: Array) -> Drawn:
-        image = torch.from_numpy(np.ascontiguousarray(source)).to(memory_format=torch.channels_last)
-        mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
-        with torch.inference_mode(), mixed:
-            color, attention, motion = generator(image, torch.from_numpy(np.ascontiguousarray(condition)))
-        moved = None if motion is None else motion.float().contiguous().numpy()
-        return Drawn(color.float().contiguous().numpy(), attention.float().contiguous().numpy(), moved)
+    def load(module: Any) -> Network:
+        def run(*inputs: Array) -> tuple[Array, ...]:
+            tensors = [torch.from_numpy(np.ascontiguousarray(values)) for values in inputs]
+            tensors = [x.to(memory_format=torch.channels_last) if x.dim() == 4 else x for x in tensors]
+            mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+            with torch.inference_mode(), mixed:
+                found = module(*tensors)
+            found = found if isinstance(found, tuple) else (found,)
+            return tuple(values.float().contiguous().numpy() for values in found)
 
-    return path, run
+        return run
+
+    if config.kind == "muscles":
+        return {ONNX: load(generator.shading), RESTORER: load(generator.restorer)}
+    return {ONNX: load(generator)}

@@ -12,17 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganimation.action_units import REGIONS, Request, emotion_requests, requests_from_mapping
-from ganimation.editing.backends import load_backend
+from ganimation.editing.portraits import Painter, Portrait
 from ganimation.editing.result import SAME, Edit, EditedFace
 from ganimation.errors import FaceError, MediaError
-from ganimation.faces.crop import Moved, Transform, cut, paste_back
+from ganimation.faces.crop import Transform, apply, cut, paste_back
 from ganimation.faces.reader import Face, FaceReader
 from ganimation.media.images import Photo, decode, photo_from_array, read_image
 from ganimation.model import ONNX, ModelConfig, bundled
 from ganimation.text import parse_count, shorten
-
-#: Width of the seam between a face's two sides, as a share of the crop's.
-MIDDLE = 0.16
 
 Which = Literal["largest", "all"] | int
 Pixels = NDArray[np.uint8]
@@ -35,7 +32,7 @@ class Editor:
 
     Args:
         folder: a model folder that ``ganimation export`` wrote; the bundled weights if ``None``.
-        backend: see :func:`ganimation.editing.backends.load_backend`; likewise ``precision``.
+        backend: see :func:`ganimation.editing.backends.load_networks`; likewise ``precision``.
         threads: of each computation; 0 lets the libraries choose.
 
     Attributes:
@@ -55,7 +52,7 @@ class Editor:
     ) -> None:
         path = bundled() if folder is None else Path(folder)
         self.config = ModelConfig.read(path)
-        self._backend = load_backend(path, self.config, backend, threads, precision)
+        self._painter = Painter(path, self.config, backend, threads, precision)
         self._reader = FaceReader(threads)
         self.fingerprint = self.config.files.get(ONNX, "")[:12]
 
@@ -167,78 +164,52 @@ class Editor:
         return emotion_requests(name, strength, self.config.aus)
 
     def plan(self, photo: Photo, face: Face, requests: Sequence[Request]) -> "PlannedFace":
-        """Return a face of a photo, cut out, with what is asked of it."""
+        """Return a face of a photo, ready to be drawn, with what is asked of it."""
         shown = {code: face.aus.get(code, 0.0) for code in self.config.aus}
-        sides = [
+        targets = [
             shown
             | {r.code: r.resolve(shown[r.code]) for r in sorted(requests, key=lambda r: r.side) if r.side in ("", own)}
             for own in ("R", "L")
         ]
-        left = sides[1] if any(request.side for request in requests) else None
+        left = targets[1] if any(request.side for request in requests) else None
         transform = face.crop_from_photo(self.config.size, self.config.template)
-        crop = cut(photo.pixels, transform, self.config.size).astype(np.float32) / 127.5 - 1.0
-        return PlannedFace(face, shown, sides[0], transform, np.ascontiguousarray(crop.transpose(2, 0, 1)), left)
-
-    def generate(self, planned: Sequence["PlannedFace"], alpha: float) -> list[EditedFace]:
-        """Run the generator on faces whose target at ``alpha`` differs from what they show."""
-        mixes = [face.targets_at(alpha) for face in planned]
-        rows = [
-            (index, mix)
-            for index, (face, sides) in enumerate(zip(planned, mixes, strict=True))
-            if any(abs(mix[code] - face.shown[code]) > SAME for mix in sides for code in self.config.aus)
-            for mix in sides
-        ]
-        results: dict[int, EditedFace] = {}
-        if rows:
-            target = np.array([[mix[code] for code in self.config.aus] for _, mix in rows], np.float32)
-            shown = np.array(
-                [[planned[index].shown[code] for code in self.config.aus] for index, _ in rows], np.float32
-            )
-            told = target - shown if self.config.condition == "relative" else target
-            drawn = self._backend(np.stack([planned[index].crop for index, _ in rows]), told)
-            places: dict[int, list[int]] = {}
-            for row, (index, _) in enumerate(rows):
-                places.setdefault(index, []).append(row)
-            for index, own in places.items():
-                face = planned[index]
-                color, attention = across(drawn.color[own]).transpose(1, 2, 0), across(drawn.attention[own])[0]
-                motion = None if drawn.motion is None else Moved.of(across(drawn.motion[own]), face.crop)
-                results[index] = EditedFace(
-                    face.face,
-                    mixes[index][0],
-                    np.ascontiguousarray(color),
-                    attention,
-                    face.transform,
-                    motion,
-                    mixes[index][1] if len(mixes[index]) > 1 else None,
-                )
-        return [
-            results.get(index) or EditedFace(face.face, sides[0], None, None, face.transform)
-            for index, (face, sides) in enumerate(zip(planned, mixes, strict=True))
-        ]
+        crop = cut(photo.pixels, transform, self.config.size)
+        portrait = self._painter.portrait(crop, apply(transform, face.points), np.array(list(shown.values())))
+        return PlannedFace(face, shown, targets[0], transform, portrait, left)
 
 
 @dataclass(frozen=True)
 class PlannedFace:
-    """A face with its crop and what is asked of it: source (3, S, S) in [-1, 1], intensities by code.
+    """A face of a photo, ready to be drawn, and what is asked of it.
 
-    ``left`` is what is asked of the person's left side, where that is something else than ``target``.
+    Attributes:
+        face: as it was measured.
+        shown: intensities that it shows, by code, of the model's AUs.
+        target: intensities that are asked.
+        transform: ``crop_from_photo``.
+        portrait: of the crop.
+        left: what is asked of the person's left side, where that is something else than ``target``.
     """
 
     face: Face
     shown: dict[str, float]
     target: dict[str, float]
     transform: Transform
-    crop: NDArray[np.float32]
+    portrait: Portrait
     left: dict[str, float] | None = None
 
-    def targets_at(self, alpha: float) -> list[dict[str, float]]:
-        """Return ``alpha * y_g + (1 - alpha) * y_r``: of both sides, or of the person's right and left."""
-        return [
+    def draw(self, alpha: float) -> EditedFace:
+        """Return the face at ``alpha * y_g + (1 - alpha) * y_r``; nothing is drawn where that is what it shows."""
+        targets = [
             {code: alpha * target[code] + (1.0 - alpha) * shown for code, shown in self.shown.items()}
             for target in (self.target, self.left)
             if target is not None
         ]
+        if all(abs(target[code] - shown) <= SAME for target in targets for code, shown in self.shown.items()):
+            return EditedFace(self.face, targets[0], None, None, self.transform)
+        drawn = self.portrait.draw([np.array(list(target.values())) for target in targets])
+        left = targets[1] if len(targets) > 1 else None
+        return EditedFace(self.face, targets[0], drawn.color, drawn.attention, self.transform, drawn.moved, left)
 
 
 @dataclass(frozen=True)
@@ -261,30 +232,13 @@ class Session:
 
     def at(self, alpha: float) -> Edit:
         """Return the photo at ``alpha`` in [0, 1]; where no face changes, the photo itself, bit for bit."""
-        edited = self.editor.generate(self.faces, alpha)
+        edited = [face.draw(alpha) for face in self.faces]
         pixels = self.photo.pixels
         for face in edited:
             if face.color is not None and face.attention is not None:
                 pixels = paste_back(pixels, face.color, face.attention, face.transform, face.moved)
         result = self.photo.with_pixels(pixels)
         return Edit(result, tuple(edited), self.editor.fingerprint, result is not self.photo)
-
-
-def across(sides: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what was drawn for one face; of two drawings, the person's right and left, each on its side.
-
-    Generators are trained on faces and their mirror images and know no sides. Across the middle of the crop the two are
-    mixed smoothly.
-
-    Args:
-        sides: (1 or 2, channels, S, S).
-    """
-    if len(sides) == 1:
-        return np.asarray(sides[0], np.float32)
-    size = sides.shape[-1]
-    ramp = np.clip(((np.arange(size) + 0.5) / size - 0.5) / MIDDLE + 0.5, 0.0, 1.0).astype(np.float32)
-    ramp = ramp * ramp * (3 - 2 * ramp)
-    return np.asarray((1 - ramp) * sides[0] + ramp * sides[1], np.float32)
 
 
 def choose(faces: Sequence[Face], which: Which) -> Sequence[Face]:

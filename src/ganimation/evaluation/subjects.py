@@ -3,6 +3,8 @@
 A subject takes aligned faces, what they show and what is asked, and gives edited faces.
 """
 
+import hashlib
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,10 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganimation.editing.backends import Backend, load_backend
+from ganimation.editing.portraits import Painter, Portrait
 from ganimation.errors import require
-from ganimation.faces.crop import Moved, cut, paste_back
+from ganimation.faces.crop import Transform, apply, cut, paste_back
+from ganimation.faces.reader import FaceReader
 from ganimation.model import ModelConfig
+
+#: Portraits that a model keeps.
+PORTRAITS = 16
 
 Pixels = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -53,7 +59,7 @@ class Model:
 
     Args:
         folder: of the model.
-        backend: see :func:`ganimation.editing.backends.load_backend`.
+        backend: see :func:`ganimation.editing.backends.load_networks`.
 
     Raises:
         ModelError: the folder cannot be used.
@@ -61,19 +67,30 @@ class Model:
 
     def __init__(self, folder: Path, backend: str = "onnxruntime") -> None:
         self.config = ModelConfig.read(folder)
-        self._run: Backend = load_backend(folder, self.config, backend, 1)
+        self._painter = Painter(folder, self.config, backend, 1)
+        self._reader, self._lock = FaceReader(1), threading.Lock()
+        self._portraits: dict[tuple[bytes, bytes], Portrait] = {}
 
     def __call__(self, crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:
         """Edit one face, see :class:`Subject`."""
         side, size = len(crop), self.config.size
         scale = size / side
         transform = np.array([[scale, 0.0, (scale - 1) / 2], [0.0, scale, (scale - 1) / 2]])
-        small = (cut(crop, transform, size).astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
-        told = target_aus - source_aus if self.config.condition == "relative" else target_aus
-        drawn = self._run(np.ascontiguousarray(small[None]), told[None].astype(np.float32))
-        color, attention = np.ascontiguousarray(drawn.color[0].transpose(1, 2, 0)), drawn.attention[0, 0]
-        moved = None if drawn.motion is None else Moved.of(drawn.motion[0], small)
-        return Edited(paste_back(crop, color, attention, transform, moved), resize(attention, side))
+        drawn = self._portrait(crop, transform, source_aus).draw([target_aus])
+        image = paste_back(crop, drawn.color, drawn.attention, transform, drawn.moved)
+        return Edited(image, resize(drawn.attention, side))
+
+    def _portrait(self, crop: Pixels, transform: Transform, source_aus: Array) -> Portrait:
+        """Return the portrait of a face; the last few are kept, for a face is asked for many things in a row."""
+        key = (hashlib.sha256(crop.tobytes()).digest(), source_aus.tobytes())
+        with self._lock:
+            if key not in self._portraits:
+                points = self._reader.points_of_crop(crop, self.config.template)
+                scaled = cut(crop, transform, self.config.size)
+                self._portraits[key] = self._painter.portrait(scaled, apply(transform, points), source_aus)
+                while len(self._portraits) > PORTRAITS:
+                    self._portraits.pop(next(iter(self._portraits)))
+            return self._portraits[key]
 
 
 def copy(crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:

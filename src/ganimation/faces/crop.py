@@ -160,12 +160,6 @@ class Moved:
     share: NDArray[np.float32]
     source: NDArray[np.float32]
 
-    @staticmethod
-    def of(motion: NDArray[np.float32], source: NDArray[np.float32]) -> "Moved":
-        """Return it from a generator's ``motion`` (3, S, S) and the crop (3, S, S) that it saw."""
-        flow = motion[:2].transpose(1, 2, 0) * (motion.shape[1] / 2)
-        return Moved(flow, motion[2], np.ascontiguousarray(source.transpose(1, 2, 0)))
-
     def detailed(self, color: NDArray[np.float32]) -> "Moved":
         """Return it with a larger share where C looks like what was moved there; paint then shades the photo's pixels.
 

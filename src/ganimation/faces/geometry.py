@@ -158,8 +158,13 @@ def _close(moved: Array, eye: int, asked: float, shown: float, placed: Array) ->
         mean = displacements().mean
         wide = (mean[lower] - mean[upper]) @ placed[:, :2].T
         share = min(1.0, asked / min(-0.3, -shown)) if shown else 0.0
-        travel = -share * np.maximum(0.0, 1.0 - np.linalg.norm(opening, axis=1, keepdims=True)
-                                     / np.linalg.norm(wide, axis=1, keepdims=True)) * wide
+        travel = (
+            -share
+            * np.maximum(
+                0.0, 1.0 - np.linalg.norm(opening, axis=1, keepdims=True) / np.linalg.norm(wide, axis=1, keepdims=True)
+            )
+            * wide
+        )
     moved[upper] += _UPPER_LID * travel
     moved[lower] -= (1 - _UPPER_LID) * travel
     moved[list(_FOLDS[eye])] += _FOLLOW * _UPPER_LID * travel
@@ -175,7 +180,9 @@ def _stop(moved: Array, upper: tuple[int, ...], lower: tuple[int, ...], placed: 
 
 
 def kept(
-    points: NDArray[np.floating], moved: NDArray[np.floating], rims: tuple[tuple[int, ...], tuple[int, ...]],
+    points: NDArray[np.floating],
+    moved: NDArray[np.floating],
+    rims: tuple[tuple[int, ...], tuple[int, ...]],
     margin: float,
 ) -> tuple[Array, Array]:
     """Return two outlines of an aperture, (N, 2) each: after a change, and of what was seen before and stays as it was.
@@ -199,6 +206,18 @@ def kept(
     ]
     rest = np.concatenate([points[upper] + lost[0] * towards, (points[lower] - lost[1] * towards)[::-1]])
     return np.concatenate([moved[upper], moved[lower][::-1]]), rest
+
+
+def mirrored(points: NDArray[np.floating], size: int) -> Array:
+    """Return the landmarks of the mirror image of a picture, (478, 2) in pixels.
+
+    Args:
+        points: (478, 2) in pixels.
+        size: width of the picture.
+    """
+    turned = np.asarray(points, np.float64)[displacements().mirror]
+    turned[:, 0] = size - 1 - turned[:, 0]
+    return turned
 
 
 def opening(points: NDArray[np.floating], rims: tuple[tuple[int, ...], tuple[int, ...]]) -> float:

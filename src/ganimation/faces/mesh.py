@@ -10,6 +10,7 @@ flow: for each pixel of the result, from where in the source it comes.
 """
 
 from functools import cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -61,7 +62,7 @@ def triangles() -> NDArray[np.intp]:
 def _ring_triangles() -> NDArray[np.intp]:
     count, found = len(OVAL), []
     numbers = [list(OVAL), *(list(range(FACE + ring * count, FACE + (ring + 1) * count)) for ring in range(len(RINGS)))]
-    for inner, outer in reversed(list(zip(numbers[:-1], numbers[1:], strict=True))):
+    for inner, outer in reversed(list(pairwise(numbers))):
         for i in range(count):
             j = (i + 1) % count
             found += [(inner[i], inner[j], outer[i]), (inner[j], outer[j], outer[i])]
@@ -155,4 +156,4 @@ def fill(outline: NDArray[np.floating], size: int, soft: float = 0.0) -> NDArray
     cv2.fillPoly(mask, [np.rint(outline * (1 << _SHIFT)).astype(np.int32)], 255, cv2.LINE_AA, _SHIFT)
     if soft:
         mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), soft), np.uint8)
-    return mask.astype(np.float32) / 255
+    return np.asarray(mask.astype(np.float32) / 255, np.float32)

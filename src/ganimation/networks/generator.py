@@ -1,15 +1,7 @@
 """The generator G: a photo and a condition give a colour image and an attention mask (Sec. 4.1 and 5, Fig. 3)."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
-
-Upsample = Literal["transposed", "resize"]
-ColorHead = Literal["paint", "warp"]
-Injection = Literal["maps", "blocks"]
-#: How far the source's pixels can be moved, as a share of half the image's side.
-REACH = 0.25
 
 
 class InstanceNorm(nn.InstanceNorm2d):
@@ -35,11 +27,9 @@ class ResidualBlock(nn.Module):
 
     Args:
         channels: of input and output.
-        told: length of a condition that scales and shifts the first norm's channels (FiLM, Perez et al. 2018); 0 for
-            none.
     """
 
-    def __init__(self, channels: int, told: int = 0) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.main = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
@@ -48,17 +38,11 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             InstanceNorm(channels),
         )
-        self.told = nn.Linear(told, 2 * channels, bias=False) if told else None
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return ``x`` (N, channels, h, w) plus its residual; ``condition`` is (N, told)."""
-        if self.told is None or condition is None:
-            result: Tensor = x + self.main(x)
-            return result
-        scale, shift = self.told(condition.to(x.dtype))[:, :, None, None].chunk(2, dim=1)
-        inner = self.main[1](self.main[0](x))
-        result = self.main[2:](inner * (1 + scale) + shift)
-        return x + result
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` (N, channels, h, w) plus its residual."""
+        result: Tensor = x + self.main(x)
+        return result
 
 
 class ResizeConv(nn.Conv2d):
@@ -79,19 +63,8 @@ class ResizeConv(nn.Conv2d):
         return nn.functional.conv_transpose2d(input, kernel, stride=2, padding=1)
 
 
-def _up(channels_in: int, channels_out: int, upsample: Upsample) -> list[nn.Module]:
-    if upsample == "transposed":
-        double: list[nn.Module] = [nn.ConvTranspose2d(channels_in, channels_out, 4, 2, 1, bias=False)]
-    else:
-        double = [
-            nn.Identity(),
-            ResizeConv(channels_in, channels_out),
-        ]  # two places: the numbers are the weights' names
-    return [*double, InstanceNorm(channels_out), nn.ReLU(inplace=True)]
-
-
 class Generator(nn.Module):
-    """Colour and attention from a photo and a condition.
+    """The paper's generator: colour and attention from a photo and a condition.
 
     Fully convolutional: any height and width that are multiples of 4. Instance normalisation, zero padding (constant
     condition maps would be lost to the normalisation under reflection), no biases but the norms' own.
@@ -100,24 +73,9 @@ class Generator(nn.Module):
         num_aus: length of the condition.
         width: channels of the first layer; the residual blocks have four times as many. The paper's network: 64.
         blocks: residual blocks. The paper's network: 6.
-        upsample: ``transposed`` convolutions as in the paper's network, or :class:`ResizeConv` (``resize``).
-        color_head: C is a ``paint``, as in the paper, or the source moved by a smooth flow that the network draws, with
-            paint where there is nothing to move (``warp``): muscles move skin, and moved pixels stay sharp. Beyond the
-            paper; C and A mean the same.
-        injection: where the condition enters: as constant ``maps`` beside the photo, as in the paper, where the norm
-            after the first layer leaves it nothing but the border of the image to work from, or scaling and shifting
-            the residual ``blocks`` too. Beyond the paper.
     """
 
-    def __init__(
-        self,
-        num_aus: int,
-        width: int = 64,
-        blocks: int = 6,
-        upsample: Upsample = "transposed",
-        color_head: ColorHead = "paint",
-        injection: Injection = "maps",
-    ) -> None:
+    def __init__(self, num_aus: int, width: int = 64, blocks: int = 6) -> None:
         super().__init__()
         self.num_aus = num_aus
         layers: list[nn.Module] = [
@@ -131,21 +89,19 @@ class Generator(nn.Module):
                 InstanceNorm(2 * channels),
                 nn.ReLU(True),
             ]
-        told = num_aus if injection == "blocks" else 0
-        layers += [ResidualBlock(4 * width, told) for _ in range(blocks)]
-        layers += [*_up(4 * width, 2 * width, upsample), *_up(2 * width, width, upsample)]
+        layers += [ResidualBlock(4 * width) for _ in range(blocks)]
+        for channels in (2 * width, width):
+            layers += [
+                nn.ConvTranspose2d(2 * channels, channels, 4, 2, 1, bias=False),
+                InstanceNorm(channels),
+                nn.ReLU(True),
+            ]
         self.body = nn.Sequential(*layers)
         self.color = nn.Conv2d(width, 3, 7, padding=3, bias=False)
         self.attention = nn.Conv2d(width, 1, 7, padding=3, bias=False)
-        self._deepest = len(layers) - 2 * len(_up(4, 4, upsample))
-        if color_head == "warp":
-            self.flow: nn.Conv2d | None = nn.Conv2d(4 * width, 2, 3, padding=1)
-            self.brush: nn.Conv2d | None = nn.Conv2d(width, 1, 7, padding=3)
-        else:
-            self.flow = self.brush = None
 
-    def forward(self, source: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return C, A and how C was made.
+    def forward(self, source: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Return C and A.
 
         Args:
             source: (N, 3, H, W) RGB in [-1, 1].
@@ -153,23 +109,11 @@ class Generator(nn.Module):
                 trained.
 
         Returns:
-            color (N, 3, H, W) in [-1, 1] and attention (N, 1, H, W) in [0, 1]; A = 1 keeps the source. With the head
-            ``warp`` the third is (N, 3, H, W): where each pixel comes from, x and y as shares of half the width and
-            height, and the share of C that is moved source rather than paint; else ``None``.
+            color (N, 3, H, W) in [-1, 1] and attention (N, 1, H, W) in [0, 1]; A = 1 keeps the source.
         """
-        deepest = self._first(source, condition)
-        for layer in self.body[1 : self._deepest].children():
-            deepest = layer(deepest, condition) if isinstance(layer, ResidualBlock) else layer(deepest)
-        x = self.body[self._deepest :](deepest)
-        if self.flow is None or self.brush is None:
-            return torch.tanh(self.color(x)), torch.sigmoid(self.attention(x)), None
-        heads = (self.color, self.attention, self.brush)  # one convolution for all: few channels are slow
-        bias = nn.functional.pad(self.brush.bias, (4, 0))  # type: ignore[arg-type]
-        drawn = nn.functional.conv2d(x, torch.cat([head.weight for head in heads]), bias, padding=3)
-        color, attention, share = torch.tanh(drawn[:, :3]), torch.sigmoid(drawn[:, 3:4]), torch.sigmoid(-drawn[:, 4:])
-        flow = REACH * torch.tanh(nn.functional.interpolate(self.flow(deepest), scale_factor=4, mode="bilinear"))
-        color = (1 - share) * color + share * warp(source, flow)
-        return color, attention, torch.cat([flow, share], dim=1)
+        x = self.body[1:](self._first(source, condition))
+        drawn = nn.functional.conv2d(x, torch.cat([self.color.weight, self.attention.weight]), padding=3)
+        return torch.tanh(drawn[:, :3]), torch.sigmoid(drawn[:, 3:])
 
     def _first(self, source: Tensor, condition: Tensor) -> Tensor:
         """Return what the first convolution makes of the photo with a constant map for each AU beside it.

@@ -1,4 +1,4 @@
-"""What a face becomes, linear in the intensities: its pixels moved by muscles, shaded by folds, and what opens restored.
+"""What a face becomes, linear in the intensities: pixels moved by muscles, shaded by folds, what opens restored.
 
     C = restored(warp(photo * exp(sum_k a_k S_k), flow))
 
@@ -8,9 +8,12 @@ nothing moves; what was hidden there is drawn by :class:`Restorer`. Both network
 restored windows.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
+from ganimation.faces.windows import WINDOWS
 from ganimation.networks.generator import InstanceNorm, ResidualBlock, ResizeConv, warp
 
 #: Shading stays within these factors' logarithms.
@@ -71,8 +74,7 @@ class Restorer(nn.Module):
         channels = [width * 2**level for level in range(depth + 1)]
         self.enter = nn.Sequential(*_twice(4, width))
         self.down = nn.ModuleList(
-            nn.Sequential(nn.AvgPool2d(2), *_twice(before, after))
-            for before, after in zip(channels[:-1], channels[1:], strict=True)
+            nn.Sequential(nn.AvgPool2d(2), *_twice(before, after)) for before, after in pairwise(channels)
         )
         self.up = nn.ModuleList(
             nn.Sequential(*_twice(before + after, after))
@@ -104,16 +106,59 @@ def _twice(channels_in: int, channels_out: int) -> list[nn.Module]:
     return layers
 
 
+class Muscles(nn.Module):
+    """The generator whose edits are linear in the intensities: shading fields, and restored apertures.
+
+    Args:
+        num_aus: length of a change.
+        width: see :class:`Shading`; likewise ``blocks``.
+        blocks: see there.
+        restorer_width: see :class:`Restorer`.
+    """
+
+    def __init__(self, num_aus: int, width: int = 32, blocks: int = 4, restorer_width: int = 32) -> None:
+        super().__init__()
+        self.num_aus = num_aus
+        self.shading = Shading(num_aus, width, blocks)
+        self.restorer = Restorer(restorer_width)
+
+    def forward(self, source: Tensor, change: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return C, what was restored in it, and the shading fields.
+
+        Args:
+            source: (N, 3, H, W) RGB in [-1, 1].
+            change: target minus source intensities, (N, num_aus).
+            geometry: (N, 7, H, W), see :func:`ganimation.faces.pose.pose`.
+
+        Returns:
+            C (N, 3, H, W) in [-1, 1]; the hole (N, 1, H, W) in [0, 1]; S (N, num_aus, H, W).
+        """
+        guide, flow, aperture, kept = torch.split(geometry, [GUIDE, 2, 1, 1], dim=1)
+        fields = self.shading(source, guide).float()
+        color, hole = move(source, shade(source, fields, change), flow, aperture, kept)
+        for window in WINDOWS:
+            color = self._restored(color, hole, window)
+        return color, hole, fields
+
+    def _restored(self, color: Tensor, hole: Tensor, window: tuple[float, float, float, float]) -> Tensor:
+        height, width = color.shape[2:]
+        left, top, right, bottom = (round(x * side) for x, side in zip(window, (width, height) * 2, strict=True))
+        within = hole[:, :, top:bottom, left:right]
+        drawn = self.restorer(color[:, :, top:bottom, left:right].detach(), within).float()
+        around = (left, width - right, top, height - bottom)
+        share, drawn = (nn.functional.pad(x, around) for x in (within, drawn))
+        return (1 - share) * color + share * drawn
+
+
 def shade(source: Tensor, fields: Tensor, weights: Tensor) -> Tensor:
     """Return the photo with its shading changed: ``photo * exp(sum_k a_k S_k)`` with the photo in [0, 1].
 
     Args:
         source: (N, 3, H, W) in [-1, 1].
         fields: S, (N, AUs, H, W).
-        weights: a, (N, AUs), or (N, AUs, H, W) where sides differ.
+        weights: a, (N, AUs).
     """
-    a = weights if weights.dim() == 4 else weights[:, :, None, None]
-    total = (fields * a).sum(dim=1, keepdim=True).clamp(DARKEST, BRIGHTEST)
+    total = torch.einsum("nkhw,nk->nhw", fields, weights.to(fields.dtype))[:, None].clamp(DARKEST, BRIGHTEST)
     return ((source + 1) / 2 * total.exp()).clamp(0, 1) * 2 - 1
 
 

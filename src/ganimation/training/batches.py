@@ -15,10 +15,17 @@ from torch import Tensor
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
+from ganimation.faces.crop import apply
+from ganimation.faces.geometry import mirrored
+from ganimation.faces.pose import expect, pose
 from ganimation.training.config import Phase, TargetMix, TrainingConfig, emphasis_of
+from ganimation.training.erase import erase
+
+Pixels = NDArray[np.float32]
 
 GENERATOR_UPDATE = 1000  # the update number of a generator's batch, far from any critic update's
 
+_NO_GEOMETRY = np.zeros((1, 1, 7), np.float32)
 _KINDS = ("photo", "single", "blend", "same")
 
 
@@ -33,6 +40,9 @@ class Batch:
         truth: (N, 3, H, W), the true picture of the target where ``known``, else anything.
         known: (N,) bool.
         mix: (N,) in [0, 1], for the gradient penalty.
+        geometry: what the landmarks say of each, (N, 7, H, W), for a generator of muscles, see
+            :func:`ganimation.faces.pose.pose`.
+        erased: (N,) bool, where the source is to be restored and not changed.
     """
 
     source: Tensor
@@ -41,12 +51,18 @@ class Batch:
     truth: Tensor
     known: Tensor
     mix: Tensor
+    geometry: Tensor
+    erased: Tensor
 
     def to(self, device: torch.device, layout: torch.memory_format) -> "Batch":
         """Return the batch on a device, images in an order in memory."""
-        images = [x.to(device, memory_format=layout) for x in (self.source, self.truth)]
-        rest = [x.to(device) for x in (self.source_aus, self.target_aus, self.known, self.mix)]
-        return Batch(images[0], rest[0], rest[1], images[1], rest[2], rest[3])
+        return Batch(
+            **{
+                item.name: value.to(device, memory_format=layout) if value.dim() == 4 else value.to(device)
+                for item in fields(self)
+                for value in [getattr(self, item.name)]
+            }
+        )
 
     def split(self, parts: int) -> "list[Batch]":
         """Return the batch as ``parts`` batches of the same size."""
@@ -92,33 +108,50 @@ class Batches:
         """Return this process's part of the batch of one update of one step."""
         rng = np.random.default_rng([self._config.seed, step, update])
         size = self._config.batch
-        paired = np.arange(size) < round(phase.paired * size)
-        chances = self._paired if paired.any() else self._all
-        sources = np.where(paired, _draw_rows(rng, chances, size), _draw_rows(rng, self._all, size))
+        order = np.arange(size)
+        paired = order < round(phase.paired * size)
+        erased = ~paired & (order < round((phase.paired + phase.erased) * size))
+        sources = _draw_rows(rng, self._all, size)
+        if paired.any():
+            sources = np.where(paired, _draw_rows(rng, self._paired, size), sources)
         targets = np.array(
             [self._partner(rng, row) if pair else row for row, pair in zip(sources, paired, strict=True)]
         )
         others = _draw_rows(rng, self._all, size)
+        shown = self._dataset.aus[sources]
         drawn, same = draw_targets(
-            rng, self._dataset.aus[sources], self._dataset.aus[others], self._top, self._config.targets, self._emphasis
+            rng, shown, self._dataset.aus[others], self._top, self._config.targets, self._emphasis
         )
-        target_aus = np.where(paired[:, None], self._dataset.aus[targets], drawn)
+        drawn[erased] = shown[erased]
+        target_aus = np.where(paired[:, None], self._dataset.aus[targets], drawn).astype(np.float32)
         flips, warps, lights = self._augmentation(rng, size)
         mix = rng.uniform(0.0, 1.0, size).astype(np.float32)
         mine = slice(self._rank, None, self._world)
-        source = self._load(sources[mine], flips[mine], warps[mine], lights[mine])
-        other = (sources != targets)[mine]
-        truth = source.clone()
-        truth[torch.from_numpy(other)] = self._load(
-            targets[mine][other], flips[mine][other], warps[mine][other], lights[mine][other]
-        )
+        rows: list[tuple[Pixels, Pixels, Pixels]] = []
+        for row in order[mine].tolist():
+            how = (bool(flips[row]), warps[row], lights[row])
+            source, points = self._load(int(sources[row]), *how)
+            truth, moved = (source, None) if not paired[row] else self._load(int(targets[row]), *how)
+            geometry = _NO_GEOMETRY
+            if self._config.generator == "muscles" and points is not None:
+                own = np.random.default_rng([self._config.seed, step, update, row])
+                asked = (shown[row], target_aus[row], self._dataset.info.aus)
+                geometry = (
+                    erase(points, self._config.size, own)
+                    if erased[row]
+                    else (pose(points, expect(points, *asked) if moved is None else moved, self._config.size))
+                )
+            rows.append((source, truth, geometry))
+        images, truths, geometries = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
         return Batch(
-            source,
-            torch.from_numpy(self._dataset.aus[sources][mine]),
-            torch.from_numpy(target_aus[mine].astype(np.float32)),
-            truth,
-            torch.from_numpy((paired | same)[mine]),
+            images.permute(0, 3, 1, 2),
+            torch.from_numpy(shown[mine]),
+            torch.from_numpy(target_aus[mine]),
+            truths.permute(0, 3, 1, 2),
+            torch.from_numpy((paired | same | erased)[mine]),
             torch.from_numpy(mix[mine]),
+            geometries.permute(0, 3, 1, 2),
+            torch.from_numpy(erased[mine]),
         )
 
     def _partner(self, rng: np.random.Generator, row: int) -> int:
@@ -136,23 +169,21 @@ class Batches:
         return flips, rng.uniform(-reach, reach, (count, 4)), rng.uniform(-light, light, (count, 2))
 
     def _load(
-        self,
-        rows: NDArray[np.int64],
-        flips: NDArray[np.bool_],
-        warps: NDArray[np.float64],
-        lights: NDArray[np.float64],
-    ) -> Tensor:
+        self, row: int, flip: bool, warp: NDArray[np.float64], light: NDArray[np.float64]
+    ) -> tuple[Pixels, NDArray[np.float64] | None]:
+        """Return a face (size, size, 3) in [-1, 1] and, if they are needed, its landmarks in pixels, both augmented."""
         size, stored = self._config.size, self._dataset.info.size
-        images = np.empty((len(rows), size, size, 3), np.float32)
-        for image, row, flip, warp, (gain, bias) in zip(images, rows, flips, warps, lights, strict=True):
-            face = self._dataset.image(int(row))
-            matrix = _warp(warp, size / stored, stored)
-            face = np.asarray(cv2.warpAffine(face, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101), np.uint8)
-            value = face.astype(np.float32) / 127.5 - 1.0
-            image[:] = np.clip(value * (1.0 + gain) + bias, -1.0, 1.0)
-            if flip:
-                image[:] = image[:, ::-1].copy()
-        return torch.from_numpy(images).permute(0, 3, 1, 2)
+        matrix = _warp(warp, size / stored, stored)
+        face = cv2.warpAffine(self._dataset.image(row), matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
+        gain, bias = light.tolist()
+        image = np.clip((face.astype(np.float32) / 127.5 - 1.0) * (1.0 + gain) + bias, -1.0, 1.0)
+        points = None
+        if self._config.generator == "muscles":
+            points = apply(matrix, self._dataset.landmarks(row) * stored - 0.5)
+        if flip:
+            image = np.ascontiguousarray(image[:, ::-1])
+            points = None if points is None else mirrored(points, size)
+        return image, points
 
 
 def _draw_rows(rng: np.random.Generator, cumulative: NDArray[np.float64], count: int) -> NDArray[np.int64]:

@@ -12,10 +12,10 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from ganimation.action_units import ACTION_UNITS, parse_code
 from ganimation.errors import ActionUnitError, TrainingError
-from ganimation.networks.generator import ColorHead, Injection, Upsample
 from ganimation.training.losses import Weights
 
 Condition = Literal["absolute", "relative"]
+GeneratorKind = Literal["conditioned", "muscles"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Phase:
         critic_steps: critic updates before each generator update; 0 trains without a critic.
         train_generator: off to let the critic catch up with a frozen generator.
         paired: share of the batch whose target is another photo of the same session, so that the true picture is known.
+        erased: share of the batch in which the inside of mouths and eyes is erased, to be restored.
         generator_rate: Adam's learning rate.
         critic_rate: Adam's learning rate.
         decay_from: share of the phase after which both rates fall linearly.
@@ -65,21 +66,22 @@ class Phase:
     critic_steps: int = 5
     train_generator: bool = True
     paired: float = 0.0
+    erased: float = 0.0
     generator_rate: float = 1e-4
     critic_rate: float = 1e-4
     decay_from: float = 1.0
     decay_to: float = 0.0
     weights: Weights = field(default_factory=Weights)
 
-    def check(self, *, steered: bool, moves: bool) -> None:
-        """Look at every number; if ``steered``, the attention weight is not 0; paint counts only if the head ``moves``.
+    def check(self, *, steered: bool, muscles: bool) -> None:
+        """Look at every number; if ``steered``, the attention weight is not 0; what is erased needs ``muscles``.
 
         Raises:
             TrainingError: one is not possible.
         """
         for name in ("steps", "epochs", "critic_steps", "generator_rate", "critic_rate"):
             _check_range(f"{self.name}.{name}", getattr(self, name), 0)
-        for name in ("paired", "decay_from", "decay_to"):
+        for name in ("paired", "erased", "decay_from", "decay_to"):
             _check_range(f"{self.name}.{name}", getattr(self, name), 0, 1)
         for name, value in dataclasses.asdict(self.weights).items():
             if not isinstance(value, str):
@@ -88,12 +90,14 @@ class Phase:
             raise TrainingError(
                 f"{self.name}.weights.attention=0 cannot be steered by a factor; give it a value above 0"
             )
-        for name, value in (("paint", self.weights.paint), ("strain", self.weights.strain)):
-            if value and not moves:
-                raise TrainingError(
-                    f"{self.name}.weights.{name}={value:g}: without color_head=warp nothing is moved;"
-                    f" set color_head=warp or weights.{name}=0"
-                )
+        if self.paired + self.erased > 1:
+            raise TrainingError(
+                f"{self.name}: paired={self.paired:g} and erased={self.erased:g} are more than the batch; lower one"
+            )
+        used = {"erased": self.erased, "weights.restore": self.weights.restore, "weights.shading": self.weights.shading}
+        for name, value in used.items():
+            if value and not muscles:
+                raise TrainingError(f"{self.name}.{name}={value:g} is for generator=muscles; set it to 0")
 
     def rate_factor(self, step: int) -> float:
         """Return what the learning rates are multiplied by at ``step`` of this phase."""
@@ -112,8 +116,10 @@ class TrainingConfig:
         seed: of all randomness, together with the step.
         size: side of the training images in pixels.
         batch: images an update, over all devices.
-        generator_width: see :class:`ganimation.networks.generator.Generator`; likewise blocks, upsample,
-            color_head and injection.
+        generator: ``conditioned``, the paper's, which is told what is asked (:mod:`ganimation.networks.generator`); or
+            ``muscles``, which draws fields that are linear in the intensities (:mod:`ganimation.networks.muscles`).
+        generator_width: channels of its first layer; ``generator_blocks``, its residual blocks.
+        restorer_width: see :class:`ganimation.networks.muscles.Restorer`.
         condition: the generator is told target intensities (``absolute``, the paper) or their difference to the
             source's.
         critic_width: see :class:`ganimation.networks.critic.Critic`; likewise layers and cap.
@@ -145,11 +151,10 @@ class TrainingConfig:
     seed: int = 0
     size: int = 128
     batch: int = 25
+    generator: GeneratorKind = "conditioned"
     generator_width: int = 64
     generator_blocks: int = 6
-    upsample: Upsample = "transposed"
-    color_head: ColorHead = "paint"
-    injection: Injection = "maps"
+    restorer_width: int = 32
     condition: Condition = "absolute"
     critic_width: int = 64
     critic_layers: int = 6
@@ -239,7 +244,15 @@ class TrainingConfig:
         step = 2**self.critic_layers
         if self.size < step or self.size % step:
             raise TrainingError(f"size={self.size}: a multiple of {step}, which {self.critic_layers} halvings need")
-        for name in ("batch", "generator_width", "critic_width", "critic_layers", "critic_cap", "penalty_every"):
+        for name in (
+            "batch",
+            "generator_width",
+            "critic_width",
+            "critic_layers",
+            "critic_cap",
+            "penalty_every",
+            "restorer_width",
+        ):
             _check_range(name, getattr(self, name), 1)
         _check_range("seed", self.seed, 0, 2**63 - 1)
         for name in ("generator_blocks", "buffer", "balance", "au_balance", "reread_every"):
@@ -266,7 +279,7 @@ class TrainingConfig:
                 f"attention_low={self.attention_low:g} is not below attention_high={self.attention_high:g}"
             )
         for phase in self.phases:
-            phase.check(steered=self.steers_attention, moves=self.color_head == "warp")
+            phase.check(steered=self.steers_attention, muscles=self.generator == "muscles")
 
 
 def _check_range(name: str, value: float, low: float, high: float = math.inf) -> None:

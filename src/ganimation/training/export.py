@@ -16,11 +16,17 @@ from ganimation.action_units import ACTION_UNITS
 from ganimation.errors import MediaError, ModelError, TrainingError, first_line, require
 from ganimation.faces.crop import CropTemplate
 from ganimation.media.files import atomic, scratch
-from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig, hash_weights
+from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, RESTORER, ModelConfig, hash_weights
+from ganimation.networks.build import AnyGenerator, build_generator
 from ganimation.networks.critic import Critic
-from ganimation.networks.generator import Generator
+from ganimation.networks.muscles import Muscles
 from ganimation.text import parse_json
 from ganimation.training import checkpoints
+from ganimation.training.config import TrainingConfig
+from ganimation.training.state import generator_arguments
+
+#: Pixels of the crop to one of a generator of muscles, along a side.
+DETAIL = 2
 
 
 def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
@@ -89,17 +95,14 @@ def _strerror(error: MediaError) -> str:
 
 def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, seconds: float) -> ModelConfig:
     """Return the model's config from what the run recorded of its training and its data set."""
+    network = TrainingConfig.from_json(trained)
+    detail = DETAIL if network.generator == "muscles" else 1
     return ModelConfig(
         aus=tuple(about["aus"]),
-        size=trained["size"],
-        condition=trained["condition"],
-        generator={
-            "width": trained["generator_width"],
-            "blocks": trained["generator_blocks"],
-            "upsample": trained["upsample"],
-            "color_head": trained.get("color_head", "paint"),
-            "injection": trained.get("injection", "maps"),
-        },
+        size=network.size * detail,
+        condition=network.condition,
+        generator=generator_arguments(network),
+        detail=detail,
         critic={
             "size": trained["size"],
             "width": trained["critic_width"],
@@ -134,56 +137,56 @@ def write_model(
         ModelError: the weights are not of the networks in the config.
     """
     safetensors = require("safetensors.torch", "train")
-    generator, critic = Generator(len(config.aus), **config.generator), Critic(len(config.aus), **config.critic)
     try:
+        generator = build_generator(config.generator, len(config.aus))
+        critic = Critic(len(config.aus), **config.critic)
         generator.load_state_dict(generator_state)
         critic.load_state_dict(critic_state)
-    except (RuntimeError, TypeError, AttributeError) as error:
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"the weights do not fit the networks of the config ({first_line(error)})") from error
     for name, network in ((GENERATOR, generator), (CRITIC, critic)):
         halves = {key: value.half().contiguous() for key, value in network.state_dict().items()}
         (folder / name).write_bytes(safetensors.save(halves))
     generator.load_state_dict({key: value.half().float() for key, value in generator.state_dict().items()})
-    write_onnx(generator, config.size, folder / ONNX)
+    write_onnx(generator, config, folder)
     (folder / CONFIG).write_text(replace(config, files=hash_weights(folder)).to_json(), encoding="utf-8")
     (folder / CARD).write_text(card(config) + notes, encoding="utf-8")
 
 
-class _Drawing(nn.Module):
-    """A generator that gives all it draws."""
+def write_onnx(generator: AnyGenerator, config: ModelConfig, folder: Path) -> None:
+    """Write the networks of a generator as ONNX, with the inputs and outputs of :meth:`ModelConfig.networks`.
 
-    def __init__(self, generator: Generator) -> None:
-        super().__init__()
-        self.generator = generator
-
-    def forward(self, source: Tensor, condition: Tensor) -> tuple[Tensor, ...]:
-        return tuple(drawn for drawn in self.generator(source, condition) if drawn is not None)
-
-
-def write_onnx(generator: Generator, size: int, path: Path) -> None:
-    """Write the generator as ONNX: any batch, any height and width that is a multiple of 4 and at least 8.
-
-    Outputs are ``color`` and ``attention``, and ``motion`` of a generator that has one, see :meth:`Generator.forward`.
-
-    What half precision holds without loss, as all weights of an exported model, the file widens when it is loaded.
+    They take any batch, and any height and width that is a multiple of 4 and at least 8; a restorer's is a multiple of
+    8. What half precision holds without loss, as all weights of an exported model, the file widens when it is loaded.
     """
+    modules: dict[str, nn.Module] = {ONNX: generator}
+    if isinstance(generator, Muscles):
+        modules = {ONNX: generator.shading, RESTORER: generator.restorer}
+    for file, (inputs, outputs) in config.networks().items():
+        step = 8 if file == RESTORER else 4
+        _write_network(modules[file], inputs, list(outputs), step, folder / file)
+
+
+def _write_network(
+    module: nn.Module, inputs: Mapping[str, tuple[int, ...]], outputs: list[str], step: int, path: Path
+) -> None:
+    """Write one network whose images are of any height and width that is a multiple of ``step``."""
     onnx = require("onnx", "train")
     require("onnxscript", "train")
-    image = torch.zeros(2, 3, size, size)
-    told = torch.zeros(2, generator.num_aus)
     batch = torch.export.Dim("N")
-    height, width = 4 * torch.export.Dim("quarter_height"), 4 * torch.export.Dim("quarter_width")
-    shapes = {"source": {0: batch, 2: height, 3: width}, "condition": {0: batch}}
+    height, width = step * torch.export.Dim("part_of_height"), step * torch.export.Dim("part_of_width")
+    images = {0: batch, 2: height, 3: width}
+    shapes = [images if len(shape) == 3 else {0: batch} for shape in inputs.values()]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter deprecates parts of itself
         program = torch.onnx.export(
-            _Drawing(generator).eval(),
-            (image, told),
+            module.eval(),
+            tuple(torch.zeros(2, *shape) for shape in inputs.values()),
             dynamo=True,
-            dynamic_shapes=shapes,
-            input_names=["source", "condition"],
-            output_names=["color", "attention", *(["motion"] if generator.flow is not None else [])],
+            dynamic_shapes=dict(zip(inputs, shapes, strict=True)),
+            input_names=list(inputs),
+            output_names=outputs,
             verbose=False,
         )
     assert program is not None
@@ -217,7 +220,7 @@ def parameters(network: nn.Module) -> int:
 def card(config: ModelConfig) -> str:
     """Return the model card that can be written without judging the model: what it is and how it was trained."""
     training = config.training
-    generator = Generator(len(config.aus), **config.generator)
+    generator = build_generator(config.generator, len(config.aus))
     names = "\n".join(f"- {code} {ACTION_UNITS[code].name}" for code in config.aus)
     return (
         f"# A generator for ganimation\n\n"

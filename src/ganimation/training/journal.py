@@ -13,7 +13,7 @@ from typing import Any
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError, require
 from ganimation.media.files import atomic
-from ganimation.networks.generator import Generator
+from ganimation.networks.build import AnyGenerator
 from ganimation.text import parse_json
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.monitor import Finding, Health
@@ -80,7 +80,7 @@ class Journal:
         self._wrong = found[0].name if found else ""
         return found[0] if found else None
 
-    def sheet(self, step: int, generator: Generator) -> None:
+    def sheet(self, step: int, generator: AnyGenerator) -> None:
         """Write the sheet of pictures, as a PNG and to TensorBoard."""
         picture = sheet(generator, self._dataset, self._config)
         write_png(picture, self._run / "samples" / f"step-{step:08d}.png")

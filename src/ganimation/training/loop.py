@@ -129,7 +129,7 @@ def _go_on(
             values, stop = _agree(terms, fabric, stop=asked_to_stop())
             _check_finite(values, state.step, run)
             if config.steers_attention and "mask/mean" in values:
-                state.control.update(values["mask/mean"], config, phase.weights.attention_form)
+                state.control.update(values["mask/mean"], config)
                 values["mask/factor"] = state.control.factor
             state.step += 1
             _write(game, state, phase, values, run, journal, cadence, stop=stop)

@@ -1,4 +1,4 @@
-"""Every loss of the paper as a function; each says which equation it is. Our own are in ``anatomy.py``.
+"""Every loss as a function; those of the paper say which equation they are.
 
 Terms are returned unweighted under the names they are logged by; the weights are the configuration's. All are means
 over the batch and do not depend on its size.
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganimation.networks.efficientnet import EfficientNetFeatures
 
-AttentionForm = Literal["norm", "square", "mean", "change"]
+AttentionForm = Literal["norm", "square", "mean"]
 SmoothnessForm = Literal["squared", "absolute"]
 ExpressionForm = Literal["mean", "sum"]
 CycleForm = Literal["absolute", "perceptual"]
@@ -62,21 +62,17 @@ def expression(predicted: Tensor, aus: Tensor, form: ExpressionForm, au_weights:
 
 
 def attention_penalty(attention: Tensor, form: AttentionForm) -> Tensor:
-    """Return what keeps A from saturating at 1 (Eq. 2, last term), or with ``change`` from falling to 0.
+    """Return what keeps A from saturating at 1 (Eq. 2, last term).
 
     Args:
         attention: (N, 1, H, W) in [0, 1].
         form: ``norm``, E[||A||_2] as printed; ``square``, E[mean(A^2)], its like that does not grow with the image;
-            ``mean``, E[mean(A)], as the authors' code has it; ``change``, E[mean(1 - A)], for a generator that moves
-            the source's pixels: its C is right everywhere, and what asks for restraint is the photo's own sharpness.
-            Beyond the paper.
+            ``mean``, E[mean(A)], as the authors' code has it.
     """
     flat = attention.flatten(1)
     if form == "norm":
         norms: Tensor = flat.norm(dim=1)
         return norms.mean()
-    if form == "change":
-        return (1 - flat).mean()
     return flat.square().mean() if form == "square" else flat.mean()
 
 
@@ -139,6 +135,18 @@ def pair_distance(image: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     return distance(share * image, share * truth) + distance(share * small[0], share * small[1])
 
 
+def restoration(image: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
+    """Return the mean absolute difference of what was restored to what was erased, over the holes of the batch.
+
+    Args:
+        image: (N, 3, H, W).
+        truth: (N, 3, H, W).
+        hole: (N, 1, H, W) in [0, 1]; 0 in rows that were not erased.
+    """
+    error: Tensor = ((image - truth).abs() * hole).sum() / (image.shape[1] * hole.sum()).clamp_min(1.0)
+    return error
+
+
 @dataclass(frozen=True)
 class Weights:
     """The weights of Eq. 5, and which reading of Eq. 2 they belong to.
@@ -151,18 +159,8 @@ class Weights:
         smoothness: lambda_A times lambda_TV, since Eq. 5 multiplies both.
         pair: of the distance to the true picture, a mean over the batch in which rows without one count 0; not in the
             paper.
-        color: of the same distance of C alone, as if A were 0, so that C is a face and not paint that only looks right
-            under a thin mask; not in the paper.
-        tint: of hues that the photo has nowhere near (:func:`~.anatomy.tint`); like all below not in the paper.
-        lids: of shut lids that have not the hue of skin (:func:`~.anatomy.lids`).
-        paint: of what is painted where skin could be moved (:func:`~.anatomy.paint`), for ``color_head=warp``.
-        strain: of skin that the flow tears (:func:`~.anatomy.strain`), for ``color_head=warp``.
-        bend: of flows that bend sharply (:func:`~.anatomy.bend`), for ``color_head=warp``.
-        stray: of what the flow moves as no muscle does (:func:`~.anatomy.stray`), for ``color_head=warp``.
-        seam: of the difference of C and photo where the mask ends (:func:`~.anatomy.seam`).
-        place: of change in the half of the face where nothing was asked (:func:`~.anatomy.place`).
-        mirror: of the distance, as of ``pair``, to what the mirrored photo becomes under the same target, mirrored
-            back; what AUs ask is the same of both.
+        restore: of the distance to what was erased (:func:`restoration`), for ``generator=muscles``; not in the paper.
+        shading: of the size of the shading fields, for ``generator=muscles``; not in the paper.
         expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
         smoothness_form: see :func:`smoothness`.
@@ -175,16 +173,8 @@ class Weights:
     attention: float = 0.1
     smoothness: float = 1e-4
     pair: float = 0.0
-    color: float = 0.0
-    tint: float = 0.0
-    lids: float = 0.0
-    paint: float = 0.0
-    strain: float = 0.0
-    bend: float = 0.0
-    stray: float = 0.0
-    seam: float = 0.0
-    place: float = 0.0
-    mirror: float = 0.0
+    restore: float = 0.0
+    shading: float = 0.0
     expression_form: ExpressionForm = "mean"
     attention_form: AttentionForm = "square"
     smoothness_form: SmoothnessForm = "squared"
@@ -216,15 +206,7 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/attention": weights.attention * attention_factor,
         "generator/smoothness": weights.smoothness,
         "generator/pair": weights.pair,
-        "generator/color": weights.color,
-        "generator/tint": weights.tint,
-        "generator/lids": weights.lids,
-        "generator/paint": weights.paint,
-        "generator/strain": weights.strain,
-        "generator/bend": weights.bend,
-        "generator/stray": weights.stray,
-        "generator/seam": weights.seam,
-        "generator/place": weights.place,
-        "generator/mirror": weights.mirror,
+        "generator/restore": weights.restore,
+        "generator/shading": weights.shading,
     }
     return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()

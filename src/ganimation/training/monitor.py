@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganimation.training.config import Phase, TrainingConfig
-from ganimation.training.losses import AttentionForm, Terms
+from ganimation.training.losses import Terms
 
 #: A pixel counts as changed if a channel differs by more than this, of [-1, 1]: 8 of 255 grey levels.
 CHANGED = 16 / 255
@@ -23,12 +23,12 @@ PATIENCE = 300
 
 @torch.no_grad()
 def mask_terms(
-    attention: Tensor, source: Tensor, fake: Tensor, asked: Tensor, read: tuple[Tensor, Tensor] | None
+    attention: Tensor | None, source: Tensor, fake: Tensor, asked: Tensor, read: tuple[Tensor, Tensor] | None
 ) -> Terms:
     """Return what one batch says about the mask, for the log.
 
     Args:
-        attention: A, (N, 1, H, W).
+        attention: A, (N, 1, H, W); ``None`` of a generator that learns no mask.
         source: (N, 3, H, W) in [-1, 1].
         fake: (N, 3, H, W) in [-1, 1].
         asked: target minus source intensities, (N, AUs).
@@ -41,11 +41,12 @@ def mask_terms(
         of the photo, 1 for perfect obedience (regression through the origin).
     """
     terms = {
-        "mask/mean": attention.mean(),
-        "mask/spread": attention.flatten(1).std(dim=1).mean(),
         "mask/changed": ((fake - source).abs().amax(dim=1) > CHANGED).float().mean(),
         "mask/asked": asked.abs().mean(),
     }
+    if attention is not None:
+        terms["mask/mean"] = attention.mean()
+        terms["mask/spread"] = attention.flatten(1).std(dim=1).mean()
     if read is not None:
         before, after = read
         terms["mask/response"] = ((after - before) * asked).sum() / asked.square().sum().clamp_min(1e-6)
@@ -67,14 +68,13 @@ class AttentionControl:
     factor: float = 1.0
     mean: float | None = None
 
-    def update(self, mean: float, config: TrainingConfig, form: AttentionForm) -> None:
-        """Take in the mean of A of one update, over all processes; ``change`` raises A, the other forms lower it."""
+    def update(self, mean: float, config: TrainingConfig) -> None:
+        """Take in the mean of A of one update, over all processes; a larger weight lowers it."""
         self.mean = mean if self.mean is None else 0.9 * self.mean + 0.1 * mean
-        turn = 1 / 1.05 if form == "change" else 1.05
         if self.mean > config.attention_high:
-            self.factor *= turn
+            self.factor *= 1.05
         elif self.mean < config.attention_low:
-            self.factor /= turn
+            self.factor /= 1.05
         self.factor = min(1e5, max(1e-5, self.factor))
 
 
@@ -118,7 +118,7 @@ class Health:
         """
         if self.updates < WINDOW or not phase.train_generator:
             return []
-        found = _of_mask(self.means, phase, steered=config.steers_attention)
+        found = _of_mask(self.means, phase, steered=config.steers_attention) if "mask/mean" in self.means else []
         if "mask/response" in self.means and self.updates >= PATIENCE:
             found += _of_obedience(self.means, phase, ignorance)
         return found
@@ -128,17 +128,14 @@ def _of_mask(means: Mapping[str, float], phase: Phase, *, steered: bool) -> list
     mean, spread, changed = (means[f"mask/{name}"] for name in ("mean", "spread", "changed"))
     weights, attention = phase.weights, phase.weights.attention
     larger, smaller = f"{5 * attention or 0.1:g}", f"{attention / 5:g}"
-    opens, shuts = ("Raise", larger), ("Lower", smaller)
-    if weights.attention_form == "change":
-        opens, shuts = ("Lower", smaller), ("Raise", larger)
     if mean > 0.9 and changed < 0.03:
         hand = "; steering is at work" if steered else ", or let it be steered with --set attention_high=0.95"
         return [
             Finding(
                 "saturated",
                 f"the attention mask is 1 almost everywhere (mean {mean:.3f}, {changed:.2%} of the pixels change): the "
-                f"photo is handed through and nothing is edited. {opens[0]} the attention weight (now {attention:g}) "
-                f"with --set {phase.name}.weights.attention={opens[1]}{hand}",
+                f"photo is handed through and nothing is edited. Raise the attention weight (now {attention:g}) "
+                f"with --set {phase.name}.weights.attention={larger}{hand}",
             )
         ]
     if mean < 0.15:
@@ -147,8 +144,8 @@ def _of_mask(means: Mapping[str, float], phase: Phase, *, steered: bool) -> list
             Finding(
                 "vanished",
                 f"the attention mask is 0 almost everywhere (mean {mean:.3f}): the whole face is painted anew, which "
-                f"blurs it. {shuts[0]} the attention weight (now {attention:g}) with "
-                f"--set {phase.name}.weights.attention={shuts[1]}{hand}",
+                f"blurs it. Lower the attention weight (now {attention:g}) with "
+                f"--set {phase.name}.weights.attention={smaller}{hand}",
             )
         ]
     if spread < 0.01 and changed >= 0.03:

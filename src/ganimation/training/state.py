@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ganimation.errors import TrainingError, first_line, require
 from ganimation.model import CRITIC, GENERATOR, ModelConfig
+from ganimation.networks.build import AnyGenerator, build_generator
 from ganimation.networks.critic import Critic
-from ganimation.networks.generator import Generator
 from ganimation.training.config import TrainingConfig, difference
 from ganimation.training.history import History
 from ganimation.training.monitor import AttentionControl
@@ -39,7 +39,7 @@ class State:
 
     generator: nn.Module
     critic: nn.Module
-    average: Generator
+    average: AnyGenerator
     generator_optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer
     history: History
@@ -115,63 +115,50 @@ class Start:
     def fit(self, config: TrainingConfig) -> TrainingConfig:
         """Return the configuration with the shape of this model's networks, its image size and its condition."""
         generator, critic = self.config.generator, self.config.critic
-        shape = {f"generator_{name}": generator[name] for name in ("width", "blocks") if name in generator}
+        shape = {"generator": generator["kind"], "restorer_width": generator.get("restorer_width", 32)}
+        shape |= {f"generator_{name}": generator[name] for name in ("width", "blocks")}
         shape |= {f"critic_{name}": critic[name] for name in ("width", "layers", "cap") if name in critic}
-        shape["upsample"] = generator.get("upsample", config.upsample)
-        shape["color_head"] = generator.get("color_head", "paint")  # models of before there was a choice
-        shape["injection"] = generator.get("injection", "maps")
-        shape |= {"size": self.config.size, "condition": self.config.condition, "init": self.fingerprint}
+        shape |= {"size": self.config.network_size, "condition": self.config.condition, "init": self.fingerprint}
         return replace(config, **shape)
 
     def misfit(self, config: TrainingConfig) -> str | None:
-        """Name what a configuration has that this model's networks can't become; they may get what they lack.
+        """Name what a configuration has that this model's networks can't become.
 
         Another image size is no misfit: the networks are convolutional but for the critic's AU head.
         """
-        grown = replace(self.fit(config), size=config.size)
-        if config.color_head == "warp":
-            grown = replace(grown, color_head="warp")
-        if config.injection == "blocks":
-            grown = replace(grown, injection="blocks")
-        return difference(grown.to_json(), config.to_json())
+        return difference(replace(self.fit(config), size=config.size).to_json(), config.to_json())
 
 
-def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = None) -> tuple[Generator, Critic]:
+def generator_arguments(config: TrainingConfig) -> dict[str, Any]:
+    """Return what a model's config says of its generator, see :func:`ganimation.networks.build.build_generator`."""
+    shape = {"kind": config.generator, "width": config.generator_width, "blocks": config.generator_blocks}
+    return shape | ({"restorer_width": config.restorer_width} if config.generator == "muscles" else {})
+
+
+def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = None) -> tuple[AnyGenerator, Critic]:
     """Return the networks that a run begins with, the same for the same seed.
 
-    Fresh weights are N(0, 0.02) as in the authors' code. Of a model, every tensor that fits is taken; the critic's AU
-    head belongs to one image size and begins anew at another.
+    Fresh weights of the critic and of a conditioned generator are N(0, 0.02) as in the authors' code. Of a model, every
+    tensor that fits is taken; the critic's AU head belongs to one image size and begins anew at another.
 
     Raises:
         TrainingError: the weights of the model are not those of its config.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        generator = Generator(
-            num_aus,
-            config.generator_width,
-            config.generator_blocks,
-            config.upsample,
-            config.color_head,
-            config.injection,
-        )
+        generator = build_generator(generator_arguments(config), num_aus)
         critic = Critic(num_aus, config.size, config.critic_width, config.critic_layers, config.critic_cap)
-        for module in (*generator.modules(), *critic.modules()):
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.normal_(module.weight, 0.0, 0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.Linear):  # at first the residual blocks are not told
-                nn.init.zeros_(module.weight)
-        if generator.flow is not None and generator.brush is not None:  # at first nothing moves, and little is painted
-            nn.init.zeros_(generator.flow.weight)
-            nn.init.constant_(generator.brush.bias, -1.0)  # type: ignore[arg-type]
+        for network in (generator, critic) if config.generator == "conditioned" else (critic,):
+            for module in network.modules():
+                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                    nn.init.normal_(module.weight, 0.0, 0.02)
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
     if start is not None:
-        lacking = generator.load_state_dict(start.generator, strict=False)
-        if lacking.unexpected_keys or any(
-            not name.startswith(("flow.", "brush.")) and ".told." not in name for name in lacking.missing_keys
-        ):
-            raise TrainingError("the model's weights do not fit its config; export the model again")
+        try:
+            generator.load_state_dict(start.generator)
+        except RuntimeError as error:
+            raise TrainingError("the model's weights do not fit its config; export the model again") from error
         fitting = {name: value.shape for name, value in critic.state_dict().items()}
         critic.load_state_dict(
             {name: value for name, value in start.critic.items() if fitting.get(name) == value.shape}, strict=False

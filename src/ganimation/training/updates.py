@@ -3,7 +3,6 @@
 A batch may be taken in parts, whose gradients add up: all terms are means, so the parts give what the whole gives.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +11,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ganimation.networks.generator import blend, warp
-from ganimation.training import anatomy, losses
+from ganimation.networks.generator import blend
+from ganimation.training import losses
 from ganimation.training.batches import Batch
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.losses import Terms, Weights
@@ -26,13 +25,21 @@ Features = Callable[[Tensor], list[Tensor]]
 
 @dataclass(frozen=True)
 class Pass:
-    """A batch and what the generator made of it."""
+    """A batch and what the generator made of it.
+
+    Attributes:
+        batch: the photos and what was asked.
+        fake: (N, 3, H, W), the edited photos.
+        attention: A, (N, 1, H, W), of a conditioned generator; else ``None``.
+        hole: (N, 1, H, W), what was restored, of a generator of muscles; else ``None``.
+        fields: S, (N, AUs, H, W), likewise.
+    """
 
     batch: Batch
-    color: Tensor
-    attention: Tensor
-    motion: Tensor | None
     fake: Tensor
+    attention: Tensor | None = None
+    hole: Tensor | None = None
+    fields: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,11 @@ class Game:
 
     def generate(self, generator: nn.Module, batch: Batch) -> Pass:
         """Return what the generator makes of a batch."""
-        color, attention, motion = generator(batch.source, self.condition(batch.source_aus, batch.target_aus))
-        return Pass(batch, color, attention, motion, blend(batch.source, color, attention))
+        if self.config.generator == "muscles":
+            fake, hole, drawn = generator(batch.source, batch.target_aus - batch.source_aus, batch.geometry)
+            return Pass(batch, fake, hole=hole, fields=drawn)
+        color, attention = generator(batch.source, self.condition(batch.source_aus, batch.target_aus))
+        return Pass(batch, blend(batch.source, color, attention), attention)
 
 
 def update_critic(
@@ -171,8 +181,7 @@ def update_generator(game: Game, state: State, phase: Phase, passes: Iterable[Pa
             terms, read = _generator_terms(game, state, phase, part)
             yield losses.generator_loss(terms, phase.weights, state.control.factor)
             asked = part.batch.target_aus - part.batch.source_aus
-            fake = part.fake.detach()
-            terms |= mask_terms(part.attention, part.batch.source, fake, asked, read)
+            terms |= mask_terms(part.attention, part.batch.source, part.fake.detach(), asked, read)
             seen.append(terms)
 
     state.critic.requires_grad_(False)
@@ -185,47 +194,39 @@ def update_generator(game: Game, state: State, phase: Phase, passes: Iterable[Pa
 def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tuple[Terms, tuple[Tensor, Tensor] | None]:
     """Return the generator's terms of Eq. 5, and the AUs that the critic reads from the photo and from the result."""
     weights, batch, fake = phase.weights, made.batch, made.fake
-    terms = {
-        "generator/attention": losses.attention_penalty(made.attention, weights.attention_form),
-        "generator/smoothness": losses.smoothness(made.attention, weights.smoothness_form),
-    }
-    read: tuple[Tensor, Tensor] | None = None
+    terms, read = _terms_of_mask(game, state, phase, made), None
     if phase.critic_steps:
-        color, attention, _ = state.generator(fake, game.condition(batch.target_aus, batch.source_aus))
         realism, aus = state.critic(fake)
         with torch.no_grad():
             read = state.critic(batch.source)[1], aus.detach()
         terms["generator/adversarial"] = losses.adversarial(realism)
         terms["generator/expression"] = game.expression(aus, batch.target_aus, weights)
-        terms["generator/cycle"] = _cycle(game, weights, blend(fake, color, attention), batch.source)
-        terms["generator/attention"] += losses.attention_penalty(attention, weights.attention_form)
-        terms["generator/smoothness"] += losses.smoothness(attention, weights.smoothness_form)
     if weights.pair:
-        terms["generator/pair"] = losses.pair_distance(fake, batch.truth, batch.known)
-    if weights.color:
-        terms["generator/color"] = losses.pair_distance(made.color, batch.truth, batch.known)
-    if weights.tint:
-        terms["generator/tint"] = anatomy.tint(fake, batch.source)
-    asked = batch.target_aus - batch.source_aus
-    if weights.lids:
-        terms["generator/lids"] = anatomy.lids(fake, batch.source, asked, game.aus)
-    if made.motion is not None and (weights.paint or weights.strain or weights.bend or weights.stray):
-        flow, (painted, torn) = made.motion[:, :2], anatomy.skin(asked, game.aus, fake.shape[-1])
-        terms["generator/paint"] = anatomy.paint(made.color, warp(batch.source, flow), made.attention, painted)
-        terms["generator/strain"] = anatomy.strain(flow, torn)
-        terms["generator/bend"] = anatomy.bend(flow, torn)
-        terms["generator/stray"] = anatomy.stray(flow, asked, game.aus)
-    if weights.seam:
-        terms["generator/seam"] = anatomy.seam(made.color, batch.source, made.attention)
-    if weights.place:
-        still = anatomy.still_halves(asked, game.aus)
-        terms["generator/place"] = anatomy.place(fake, batch.source, still)
-    if weights.mirror:
-        with torch.no_grad():
-            mirrored = dataclasses.replace(batch, source=batch.source.flip(3))
-            same = game.generate(state.generator, mirrored).fake.flip(3)
-        terms["generator/mirror"] = losses.pair_distance(fake, same, torch.ones_like(batch.known))
+        image, truth, known = fake, batch.truth, batch.known & ~batch.erased
+        if made.hole is not None:  # what was hidden has many true pictures
+            image, truth = image * (1 - made.hole), truth * (1 - made.hole)
+        terms["generator/pair"] = losses.pair_distance(image, truth, known)
+    if made.hole is not None and made.fields is not None:
+        hole = made.hole * batch.erased[:, None, None, None]
+        terms["generator/restore"] = losses.restoration(fake, batch.truth, hole)
+        terms["generator/shading"] = made.fields.abs().mean()
     return terms, read
+
+
+def _terms_of_mask(game: Game, state: State, phase: Phase, made: Pass) -> Terms:
+    """Return the terms of a generator that draws a mask: Eq. 2 and Eq. 4."""
+    if made.attention is None:
+        return {}
+    weights, batch = phase.weights, made.batch
+    attention = losses.attention_penalty(made.attention, weights.attention_form)
+    smoothness = losses.smoothness(made.attention, weights.smoothness_form)
+    terms: Terms = {}
+    if phase.critic_steps:
+        color, mask = state.generator(made.fake, game.condition(batch.target_aus, batch.source_aus))
+        terms["generator/cycle"] = _cycle(game, weights, blend(made.fake, color, mask), batch.source)
+        attention = attention + losses.attention_penalty(mask, weights.attention_form)
+        smoothness = smoothness + losses.smoothness(mask, weights.smoothness_form)
+    return {"generator/attention": attention, "generator/smoothness": smoothness, **terms}
 
 
 def _cycle(game: Game, weights: Weights, cycled: Tensor, source: Tensor) -> Tensor:

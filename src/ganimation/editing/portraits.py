@@ -1,0 +1,249 @@
+"""A face, ready to be drawn with any intensities: what depends on the photo alone is computed once.
+
+A portrait's ``draw`` takes the target intensities of the whole face, or of the person's right and left side, and
+returns C and A (Eq. 1). There is one kind a generator: the paper's, which runs for every target, and that of muscles,
+which runs once and then adds up fields.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ganimation.editing.backends import Network, load_networks
+from ganimation.faces import mesh
+from ganimation.faces.crop import Moved
+from ganimation.faces.geometry import MIDDLE, displacements, frame, sides
+from ganimation.faces.pose import apertures, expect
+from ganimation.faces.windows import WINDOWS
+from ganimation.model import ONNX, RESTORER, ModelConfig
+
+Array = NDArray[np.float32]
+
+#: Shading stays within these logarithms of a factor on brightness.
+DARKEST, BRIGHTEST = -1.2, 0.8
+#: Where an AU at full strength moves a pixel by less than the first it is kept, by more than the second it may change:
+#: shares of the crop's side.
+MOVES = (0.002, 0.006)
+#: The same for shading, logarithms of a factor.
+SHADES = (0.02, 0.06)
+#: What is hidden less than this is not restored.
+HIDDEN = 1 / 255
+
+
+class Drawn(NamedTuple):
+    """What a generator draws of a face.
+
+    Attributes:
+        color: C, (S, S, 3) in [-1, 1].
+        attention: A, (S, S) in [0, 1]; 1 keeps the source.
+        moved: which part of C is the source's own pixels, moved; ``None`` of a generator that paints all.
+    """
+
+    color: Array
+    attention: Array
+    moved: Moved | None = None
+
+
+class Portrait(Protocol):
+    """A face that is ready to be drawn; safe to share between threads."""
+
+    def draw(self, targets: Sequence[NDArray[np.floating]]) -> Drawn:
+        """Return the face with other intensities.
+
+        Args:
+            targets: (AUs,) each in [0, 1], in the order of the model; one of the whole face, or two, of the person's
+                right and left side.
+        """
+
+
+class Painter:
+    """Makes portraits with a model.
+
+    Args:
+        folder: of the model.
+        config: of the model.
+        backend: see :func:`ganimation.editing.backends.load_networks`; likewise ``threads`` and ``precision``.
+
+    Raises:
+        As :func:`ganimation.editing.backends.load_networks`.
+    """
+
+    def __init__(
+        self, folder: Path, config: ModelConfig, backend: str = "auto", threads: int = 0, precision: str = "float32"
+    ) -> None:
+        self._config = config
+        self._networks = load_networks(folder, config, backend, threads, precision)
+
+    def portrait(self, crop: NDArray[np.uint8], points: NDArray[np.floating], shown: NDArray[np.floating]) -> Portrait:
+        """Return a portrait of a face.
+
+        Args:
+            crop: (S, S, 3) RGB uint8, of the model's size.
+            points: (478, 2), its landmarks in pixels of the crop.
+            shown: (AUs,), the intensities that it shows.
+        """
+        source = crop.astype(np.float32) / 127.5 - 1
+        if self._config.kind == "muscles":
+            return MusclePortrait(self._networks, self._config, source, np.asarray(points, np.float64), shown)
+        return ConditionedPortrait(self._networks[ONNX], self._config, source, shown)
+
+
+class ConditionedPortrait:
+    """A face for the paper's generator; see :class:`Painter` for the arguments, ``source`` is in [-1, 1]."""
+
+    def __init__(self, network: Network, config: ModelConfig, source: Array, shown: NDArray[np.floating]) -> None:
+        self._network, self._config, self._shown = network, config, shown
+        self._source = np.ascontiguousarray(source.transpose(2, 0, 1)[None])
+
+    def draw(self, targets: Sequence[NDArray[np.floating]]) -> Drawn:
+        """Return the face with other intensities; see :class:`Portrait`."""
+        relative = self._config.condition == "relative"
+        told = np.stack([target - self._shown if relative else target for target in targets]).astype(np.float32)
+        color, attention = self._network(self._source.repeat(len(told), axis=0), told)
+        return Drawn(np.ascontiguousarray(across(color).transpose(1, 2, 0)), across(attention)[0])
+
+
+class MusclePortrait:
+    """A face whose muscles are known; see :class:`Painter` for the arguments, ``source`` is in [-1, 1].
+
+    The networks see it at their own size; flow, apertures and blend are those of the crop.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, Network],
+        config: ModelConfig,
+        source: Array,
+        points: NDArray[np.float64],
+        shown: NDArray[np.floating],
+    ) -> None:
+        self._networks, self._config, self._shown = networks, config, np.asarray(shown, np.float64)
+        self._source, self._points, self._size = source, points, len(source)
+
+    @cached_property
+    def _guide(self) -> Array:
+        """Where in the mean face each pixel of the network is, (n, n, 3)."""
+        size = self._config.network_size
+        return mesh.guide((self._points + 0.5) * size / self._size - 0.5, size)
+
+    @cached_property
+    def _fields(self) -> Array:
+        """The shading fields, (AUs, n, n)."""
+        size = self._config.network_size
+        small = _resized(self._source, size)
+        return self._networks[ONNX](_batch(small), _batch(self._guide))[0][0]
+
+    @cached_property
+    def _reach(self) -> Array:
+        """Where each AU may change the face, (AUs, n, n) in [0, 1]."""
+        size = self._config.network_size
+        linear = frame((self._points + 0.5) / self._size)[:, :2]
+        shifts = np.linalg.norm(displacements().matrix(self._config.aus) @ linear.T, axis=2)
+        corners, _ = mesh.vertices(self._points, self._points)
+        rings = [share * shifts[:, list(mesh.OVAL)] for _, share in mesh.RINGS]
+        of_vertices = np.concatenate([shifts[:, : mesh.FACE], *rings], axis=1)
+        moves = mesh.interpolate((corners + 0.5) * size / self._size - 0.5, _step(of_vertices, *MOVES).T, size)
+        return np.maximum(moves.transpose(2, 0, 1), _step(np.abs(self._fields), *SHADES))
+
+    @cached_property
+    def _left(self) -> Array:
+        """How far each pixel of the network belongs to the person's left, (n, n)."""
+        size = self._config.network_size
+        shares = sides((self._guide[:, :, :2].reshape(-1, 2) + 1) / 2)
+        return shares.reshape(size, size).astype(np.float32)
+
+    def draw(self, targets: Sequence[NDArray[np.floating]]) -> Drawn:
+        """Return the face with other intensities; see :class:`Portrait`."""
+        size, change = self._size, np.stack(targets) - self._shown
+        moved = expect(self._points, self._shown, np.stack(targets), self._config.aus)
+        flow = mesh.flow(self._points, moved, size)
+        aperture, kept = np.ascontiguousarray(apertures(self._points, moved, size).transpose(2, 0, 1))
+        hole = np.maximum(aperture - kept, 0)
+        shaded = self._shaded(change.astype(np.float32))
+        warped = _moved(shaded, flow)
+        still = (aperture - hole)[:, :, None]
+        color = still * self._source + hole[:, :, None] * shaded + (1 - aperture)[:, :, None] * warped
+        for window in WINDOWS:
+            self._restore(color, hole, window)
+        flow *= (1 - aperture)[:, :, None]
+        reach = self._changing(change, flow)
+        return Drawn(color, 1 - np.maximum(reach, hole), Moved(flow, 1 - hole, self._source))
+
+    def _shaded(self, change: Array) -> Array:
+        """Return the face with its shading changed, in [-1, 1], by (sides, AUs)."""
+        total = [np.tensordot(side, self._fields, axes=1) for side in change]
+        mixed = total[0] if len(total) == 1 else (1 - self._left) * total[0] + self._left * total[1]
+        factor = np.exp(np.clip(_resized(mixed.astype(np.float32), self._size), DARKEST, BRIGHTEST))
+        return np.clip((self._source + 1) * factor[:, :, None], 0, 2) - 1
+
+    def _restore(self, color: Array, hole: Array, window: tuple[float, float, float, float]) -> None:
+        """Draw what was hidden in a window of C, in place."""
+        left, top, right, bottom = (round(edge * self._size) for edge in window)
+        part, within = color[top:bottom, left:right], hole[top:bottom, left:right]
+        if within.max() < HIDDEN:
+            return
+        ratio = self._config.network_size / self._size
+        height, width = (round(side * ratio) for side in within.shape)
+        small, mask = (
+            np.asarray(cv2.resize(x, (width, height), interpolation=cv2.INTER_AREA), np.float32) for x in (part, within)
+        )
+        (drawn,) = self._networks[RESTORER](_batch(small), np.ascontiguousarray(mask[None, None]))
+        full = (within.shape[1], within.shape[0])
+        large = cv2.resize(np.ascontiguousarray(drawn[0].transpose(1, 2, 0)), full, interpolation=cv2.INTER_CUBIC)
+        part += within[:, :, None] * (np.clip(large, -1, 1) - part)
+
+    def _changing(self, change: NDArray[np.floating], flow: Array) -> Array:
+        """Return where the face may change, (S, S) in [0, 1]: all that the AUs reach of which any change is asked."""
+        asked = np.abs(change).max(axis=0) > 1e-6
+        if not asked.any():
+            return np.zeros((self._size, self._size), np.float32)
+        reach = _resized(self._reach[asked].max(axis=0), self._size)
+        return np.clip(np.maximum(reach, _moved(reach, flow)), 0, 1)
+
+
+def across(sides_drawn: Array) -> Array:
+    """Return what was drawn for one face; of two drawings, the person's right and left, each on its side.
+
+    Generators are trained on faces and their mirror images and know no sides. Across the middle of the crop the two are
+    mixed smoothly.
+
+    Args:
+        sides_drawn: (1 or 2, channels, S, S).
+    """
+    if len(sides_drawn) == 1:
+        return np.asarray(sides_drawn[0], np.float32)
+    size = sides_drawn.shape[-1]
+    ramp = np.clip(((np.arange(size) + 0.5) / size - 0.5) / MIDDLE + 0.5, 0.0, 1.0).astype(np.float32)
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    return np.asarray((1 - ramp) * sides_drawn[0] + ramp * sides_drawn[1], np.float32)
+
+
+def _batch(image: Array) -> Array:
+    """Return (S, S, C) as (1, C, S, S)."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
+
+
+def _resized(image: Array, size: int) -> Array:
+    """Return a square image at another size; averaged down, or interpolated linearly."""
+    if len(image) == size:
+        return image
+    how = cv2.INTER_AREA if size < len(image) else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (size, size), interpolation=how), np.float32)
+
+
+def _moved(image: Array, flow: Array) -> Array:
+    """Return an image (S, S) or (S, S, C) whose pixels come from where a flow in pixels says."""
+    grid = np.arange(len(image), dtype=np.float32)
+    x, y = flow[:, :, 0] + grid[None, :], flow[:, :, 1] + grid[:, None]
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _step(values: NDArray[np.floating], low: float, high: float) -> Array:
+    """Return a smooth step from 0 at ``low`` to 1 at ``high``."""
+    share = np.clip((values - low) / (high - low), 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), np.float32)
