@@ -136,7 +136,8 @@ class MusclePortrait:
         """The shading fields, (AUs, n, n)."""
         size = self._config.network_size
         small = _resized(self._source, size)
-        return self._networks[ONNX](_batch(small), _batch(self._guide))[0][0]
+        (fields,) = self._networks[ONNX](_batch(small), _batch(self._guide))
+        return np.asarray(fields[0], np.float32)
 
     @cached_property
     def _reach(self) -> Array:

@@ -3,12 +3,13 @@
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Critic(nn.Module):
     """Realism of each patch, and the AU intensities of the whole face.
 
-    No normalisation layers, because the gradient penalty is each image's own (Sec. 5).
+    No normalisation of images, because the gradient penalty is each image's own (Sec. 5).
 
     Args:
         num_aus: how many AUs to regress.
@@ -17,18 +18,24 @@ class Critic(nn.Module):
         width: channels of the first layer, doubled by each further one. The paper's network: 64.
         layers: stride-2 convolutions. The paper's network: 6, hence maps of H/64 x W/64.
         cap: most channels a layer may have. The paper's network: 2048, reached by doubling alone.
+        spectral: normalise each convolution's weights by their spectral norm (Miyato et al. 2018), which bounds how
+            steep the critic is without a gradient penalty. Beyond the paper.
     """
 
-    def __init__(self, num_aus: int, size: int, width: int = 64, layers: int = 6, cap: int = 2048) -> None:
+    def __init__(
+        self, num_aus: int, size: int, width: int = 64, layers: int = 6, cap: int = 2048, *, spectral: bool = False
+    ) -> None:
         super().__init__()
         if size % 2**layers:
             raise ValueError(f"size {size} is not a multiple of {2**layers}, which {layers} halvings need")
         channels = [3, *(min(cap, width * 2**layer) for layer in range(layers))]
         self.body = nn.Sequential()
         for before, after in pairwise(channels):
-            self.body.append(nn.Conv2d(before, after, 4, 2, 1))
+            layer = nn.Conv2d(before, after, 4, 2, 1)
+            self.body.append(spectral_norm(layer) if spectral else layer)
             self.body.append(nn.LeakyReLU(0.01, inplace=True))
-        self.realism = nn.Conv2d(channels[-1], 1, 3, padding=1, bias=False)
+        realism = nn.Conv2d(channels[-1], 1, 3, padding=1, bias=False)
+        self.realism = spectral_norm(realism) if spectral else realism
         self.aus = nn.Conv2d(channels[-1], num_aus, size // 2**layers, bias=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:

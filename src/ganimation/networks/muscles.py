@@ -134,11 +134,21 @@ class Muscles(nn.Module):
             C (N, 3, H, W) in [-1, 1]; the hole (N, 1, H, W) in [0, 1]; S (N, num_aus, H, W).
         """
         guide, flow, aperture, kept = torch.split(geometry, [GUIDE, 2, 1, 1], dim=1)
-        fields = self.shading(source, guide).float()
+        fields = self._fields(source, guide, change)
         color, hole = move(source, shade(source, fields, change), flow, aperture, kept)
         for window in WINDOWS:
             color = self._restored(color, hole, window)
         return color, hole, fields
+
+    def _fields(self, source: Tensor, guide: Tensor, change: Tensor) -> Tensor:
+        """Return the fields of the rows of which any change is asked; of the others, which need none, 0."""
+        rows = (change != 0).any(dim=1)
+        if rows.all():
+            return self.shading(source, guide).float()  # type: ignore[no-any-return]
+        fields = source.new_zeros(len(source), self.num_aus, *source.shape[2:], dtype=torch.float32)
+        if rows.any():
+            fields[rows] = self.shading(source[rows], guide[rows]).float()
+        return fields
 
     def _restored(self, color: Tensor, hole: Tensor, window: tuple[float, float, float, float]) -> Tensor:
         height, width = color.shape[2:]

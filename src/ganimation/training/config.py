@@ -122,8 +122,8 @@ class TrainingConfig:
         restorer_width: see :class:`ganimation.networks.muscles.Restorer`.
         condition: the generator is told target intensities (``absolute``, the paper) or their difference to the
             source's.
-        critic_width: see :class:`ganimation.networks.critic.Critic`; likewise layers and cap.
-        penalty_every: the gradient penalty is computed in every n-th critic update.
+        critic_width: see :class:`ganimation.networks.critic.Critic`; likewise layers, cap and spectral.
+        penalty_every: the gradient penalty is computed in every n-th critic update; 0 for never.
         penalty_apart: give the gradient penalty an Adam step of its own, as the authors' code does.
         shared_batch: the generator learns from the batch of the last critic update before it, as in the authors' code,
             so that its forward pass is computed once for both; off, it has a batch of its own.
@@ -159,6 +159,7 @@ class TrainingConfig:
     critic_width: int = 64
     critic_layers: int = 6
     critic_cap: int = 2048
+    critic_spectral: bool = False
     penalty_every: int = 1
     penalty_apart: bool = False
     shared_batch: bool = False
@@ -250,12 +251,11 @@ class TrainingConfig:
             "critic_width",
             "critic_layers",
             "critic_cap",
-            "penalty_every",
             "restorer_width",
         ):
             _check_range(name, getattr(self, name), 1)
         _check_range("seed", self.seed, 0, 2**63 - 1)
-        for name in ("generator_blocks", "buffer", "balance", "au_balance", "reread_every"):
+        for name in ("generator_blocks", "buffer", "penalty_every", "balance", "au_balance", "reread_every"):
             _check_range(name, getattr(self, name), 0)
         for name in ("ema", "attention_low", "attention_high"):
             _check_range(name, getattr(self, name), 0, 1)

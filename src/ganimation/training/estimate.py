@@ -100,7 +100,7 @@ def estimate(
             if fabric.device.type == "cuda":
                 torch.cuda.synchronize()
 
-        for number in range(config.penalty_every):
+        for number in range(max(1, config.penalty_every)):
             step(number)  # with and without the penalty, to translate and to allocate
         began, timed = time.perf_counter(), 0
         while timed < STEPS and (timed < 2 or fabric.broadcast(time.perf_counter() - began) < PATIENCE):

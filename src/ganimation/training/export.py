@@ -108,6 +108,7 @@ def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, sec
             "width": trained["critic_width"],
             "layers": trained["critic_layers"],
             "cap": trained["critic_cap"],
+            "spectral": trained.get("critic_spectral", False),
         },
         template=CropTemplate(**about["template"]),
         annotator=about["annotator"],

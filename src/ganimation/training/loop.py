@@ -216,7 +216,7 @@ def take_step(
         shared = passes if keep else None
         number = step * phase.critic_steps + update
         due = {
-            "with_penalty": number % config.penalty_every == 0,
+            "with_penalty": config.penalty_every > 0 and number % config.penalty_every == 0,
             "reread": config.reread_every > 0 and number % config.reread_every == 0,
         }
         rng = np.random.default_rng([config.seed, state.step, update, game.fabric.global_rank, 1])

@@ -16,6 +16,7 @@ from ganimation.networks.efficientnet import EfficientNetFeatures
 AttentionForm = Literal["norm", "square", "mean"]
 SmoothnessForm = Literal["squared", "absolute"]
 ExpressionForm = Literal["mean", "sum"]
+AdversarialForm = Literal["wasserstein", "hinge"]
 CycleForm = Literal["absolute", "perceptual"]
 Terms = dict[str, Tensor]
 
@@ -23,6 +24,11 @@ Terms = dict[str, Tensor]
 def wasserstein(realism_real: Tensor, realism_fake: Tensor) -> Tensor:
     """Return E[D_I(fake)] - E[D_I(real)], what the critic makes small (L_I without its penalty)."""
     return realism_fake.mean() - realism_real.mean()
+
+
+def hinge(realism_real: Tensor, realism_fake: Tensor) -> Tensor:
+    """Return E[max(0, 1 - D_I(real))] + E[max(0, 1 + D_I(fake))], over patches (Lim & Ye 2017); not in the paper."""
+    return (1 - realism_real).clamp_min(0).mean() + (1 + realism_fake).clamp_min(0).mean()
 
 
 def gradient_penalty(realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
@@ -161,6 +167,7 @@ class Weights:
             paper.
         restore: of the distance to what was erased (:func:`restoration`), for ``generator=muscles``; not in the paper.
         shading: of the size of the shading fields, for ``generator=muscles``; not in the paper.
+        adversarial_form: what the critic learns, :func:`wasserstein` as in the paper or :func:`hinge`.
         expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
         smoothness_form: see :func:`smoothness`.
@@ -175,6 +182,7 @@ class Weights:
     pair: float = 0.0
     restore: float = 0.0
     shading: float = 0.0
+    adversarial_form: AdversarialForm = "wasserstein"
     expression_form: ExpressionForm = "mean"
     attention_form: AttentionForm = "square"
     smoothness_form: SmoothnessForm = "squared"
@@ -183,7 +191,7 @@ class Weights:
 
 def critic_loss(terms: Terms, weights: Weights) -> Tensor:
     """Return the critic's share of Eq. 5 from its named terms."""
-    total = terms["critic/wasserstein"] + weights.expression * terms["critic/expression"]
+    total = terms.get("critic/hinge", terms["critic/wasserstein"]) + weights.expression * terms["critic/expression"]
     if "critic/reread" in terms:
         total = total + weights.expression * terms["critic/reread"]
     if "critic/gradient_penalty" in terms:

@@ -50,7 +50,14 @@ OFFICIAL = dataclasses.replace(
 )
 
 _MUSCLE_WEIGHTS = Weights(
-    expression=20.0, cycle=0.0, attention=0.0, smoothness=0.0, pair=30.0, restore=20.0, shading=0.1
+    expression=10.0,
+    cycle=0.0,
+    attention=0.0,
+    smoothness=0.0,
+    pair=100.0,
+    restore=20.0,
+    shading=0.4,
+    adversarial_form="hinge",
 )
 
 #: What ships: shading from pairs and restored apertures from true answers, then the critic catches up, then the game.
@@ -63,11 +70,13 @@ BUNDLED = TrainingConfig(
     generator_blocks=4,
     condition="relative",
     critic_width=48,
-    critic_layers=5,
+    critic_layers=4,
     critic_cap=256,
-    penalty_every=2,
+    critic_spectral=True,
+    penalty_every=0,
     shared_batch=True,
-    ema=0.999,
+    betas=(0.5, 0.99),
+    ema=0.998,
     targets=TargetMix(photo=0.35, single=0.55, blend=0.1, same=0.0),
     balance=0.5,
     au_balance=0.5,
@@ -75,7 +84,7 @@ BUNDLED = TrainingConfig(
     phases=(
         Phase(
             "pairs",
-            steps=6000,
+            steps=1500,
             critic_steps=0,
             paired=0.4,
             erased=0.6,
@@ -86,7 +95,7 @@ BUNDLED = TrainingConfig(
         ),
         Phase(
             "critic",
-            steps=600,
+            steps=200,
             critic_steps=1,
             train_generator=False,
             paired=0.25,
@@ -97,9 +106,9 @@ BUNDLED = TrainingConfig(
         Phase(
             "adversarial",
             steps=4000,
-            critic_steps=2,
+            critic_steps=1,
             paired=0.25,
-            erased=0.25,
+            erased=0.5,
             generator_rate=2e-4,
             critic_rate=2e-4,
             decay_from=0.5,

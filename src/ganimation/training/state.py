@@ -117,7 +117,7 @@ class Start:
         generator, critic = self.config.generator, self.config.critic
         shape = {"generator": generator["kind"], "restorer_width": generator.get("restorer_width", 32)}
         shape |= {f"generator_{name}": generator[name] for name in ("width", "blocks")}
-        shape |= {f"critic_{name}": critic[name] for name in ("width", "layers", "cap") if name in critic}
+        shape |= {f"critic_{name}": critic[name] for name in ("width", "layers", "cap", "spectral") if name in critic}
         shape |= {"size": self.config.network_size, "condition": self.config.condition, "init": self.fingerprint}
         return replace(config, **shape)
 
@@ -147,7 +147,14 @@ def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = N
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         generator = build_generator(generator_arguments(config), num_aus)
-        critic = Critic(num_aus, config.size, config.critic_width, config.critic_layers, config.critic_cap)
+        critic = Critic(
+            num_aus,
+            config.size,
+            config.critic_width,
+            config.critic_layers,
+            config.critic_cap,
+            spectral=config.critic_spectral,
+        )
         for network in (generator, critic) if config.generator == "conditioned" else (critic,):
             for module in network.modules():
                 if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

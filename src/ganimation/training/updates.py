@@ -116,6 +116,8 @@ def update_critic(
             "critic/wasserstein": losses.wasserstein(realism[:count], realism[count:]),
             "critic/expression": game.expression(aus[:count], batch.source_aus, weights),
         }
+        if weights.adversarial_form == "hinge":
+            terms["critic/hinge"] = losses.hinge(realism[:count], realism[count:])
         if reread and game.rereader is not None:
             terms |= _second_opinion(game, game.rereader(fake), aus[count:], batch, weights)
             if state.history.capacity:  # half of what was read answers other targets
