@@ -50,7 +50,16 @@ def make_batch(size: int, count: int) -> Batch:
     torch.manual_seed(0)
     images = torch.rand(count, 3, size, size) * 2 - 1
     aus = [torch.rand(count, AUS) for _ in range(2)]
-    return Batch(images, aus[0], aus[1], images, torch.zeros(count, dtype=torch.bool), torch.rand(count))
+    return Batch(
+        images,
+        aus[0],
+        aus[1],
+        images,
+        torch.zeros(count, dtype=torch.bool),
+        torch.rand(count),
+        torch.zeros(count, 7, 1, 1),
+        torch.zeros(count, dtype=torch.bool),
+    )
 
 
 def plain(size: int, width: int, batch: Batch) -> Step:
@@ -139,7 +148,6 @@ def variants(size: int, width: int, count: int, *, bf16: bool) -> dict[str, tupl
     together = dataclasses.replace(config, penalty_apart=False)
     lazy = dataclasses.replace(together, penalty_every=2)
     fewer = dataclasses.replace(lazy, phases=(dataclasses.replace(phase, critic_steps=3),))
-    nearest = dataclasses.replace(config, upsample="resize")
 
     def make(
         which: TrainingConfig, precision: str = "32-true", *, compiled: bool = False, last: bool | None = None
@@ -157,7 +165,6 @@ def variants(size: int, width: int, count: int, *, bf16: bool) -> dict[str, tupl
         found["+ bf16"] = (make(config, "bf16-mixed", compiled=True), 5)
     best = "bf16-mixed" if bf16 else "32-true"
     return found | {
-        "schedule: resize-convolution": (make(nearest, best), 5),
         "schedule: penalty in the same step": (make(together, best), 5),
         "schedule: ... every second update": (make(lazy, best), 5),
         "schedule: ... and three critic steps": (make(fewer, best), 3),

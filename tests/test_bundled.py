@@ -8,10 +8,9 @@ import pytest
 
 from ganimation import Editor
 from ganimation.action_units import DEFAULT_AUS
-from ganimation.editing.backends import load_backend
 from ganimation.faces.crop import cut
 from ganimation.media.images import read_image
-from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig, bundled
+from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, RESTORER, ModelConfig, bundled
 
 
 @pytest.fixture(scope="module")
@@ -20,25 +19,14 @@ def editor() -> Editor:
 
 
 def test_what_ships() -> None:
-    sizes = {name: (bundled() / name).stat().st_size for name in (CONFIG, GENERATOR, CRITIC, ONNX, CARD)}
-    assert sum(sizes.values()) < 15e6
+    sizes = {name: (bundled() / name).stat().st_size for name in (CONFIG, GENERATOR, CRITIC, ONNX, RESTORER, CARD)}
+    assert sum(sizes.values()) < 20e6
     config = ModelConfig.read(bundled())
     assert config.aus == DEFAULT_AUS
-    assert config.training["steps"] >= 100  # of the last of a chain of runs; the card tells all
+    assert config.training["steps"] >= 100
     card = (bundled() / CARD).read_text(encoding="utf-8")
     for word in (str(config.training["steps"]), "LFW", "CFEE", "research", "Not for"):
         assert word in card
-
-
-def test_torch_and_onnx_agree_on_the_weights_that_ship(portrait: Path) -> None:
-    config = ModelConfig.read(bundled())
-    crop = cv2.resize(read_image(portrait).pixels, (config.size, config.size), interpolation=cv2.INTER_AREA)
-    source = (np.asarray(crop, np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
-    told = np.zeros((1, 16), np.float32)
-    told[0, DEFAULT_AUS.index("AU12")] = 0.7
-    answers = [load_backend(bundled(), config, name)(source, told) for name in ("torch", "onnxruntime")]
-    assert answers[0][0] == pytest.approx(answers[1][0], abs=1e-3)
-    assert answers[0][1] == pytest.approx(answers[1][1], abs=1e-3)
 
 
 @pytest.mark.parametrize("asked", ["AU12", "AU25", "AU04"])
@@ -72,16 +60,29 @@ def test_a_smile_moves_the_mouth_more_than_the_brows(editor: Editor, portrait: P
     assert change[size * 6 // 10 : size * 9 // 10].mean() > 2 * change[size // 8 : size * 3 // 8].mean()
 
 
-def test_the_zero_edit_through_the_network_changes_little(editor: Editor, portrait: Path) -> None:
-    """The editor does not even run it; the network itself must not move a face that is asked to stay."""
+def test_a_small_request_is_a_small_movement(editor: Editor, people: list[Path]) -> None:
+    """No dead zone: landmarks of faces asked for .3 of a smile move by some third of what they do at 1, upwards."""
+    shares = []
+    for path in people[:12:2]:
+        pixels = np.asarray(cv2.resize(read_image(path).pixels, (640, 640), interpolation=cv2.INTER_AREA), np.uint8)
+        before = editor.read(pixels)[0]
+        rises = []
+        for level in (0.3, 1.0):
+            found = editor.read(
+                editor.edit(pixels, {"AU12": before.aus["AU12"] + level * (1 - before.aus["AU12"])}).image
+            )
+            rises.append(before.points[[61, 291], 1].mean() - found[0].points[[61, 291], 1].mean())
+        shares.append(rises[0] / rises[1])
+    assert np.mean(shares) == pytest.approx(0.3, abs=0.12)
+
+
+def test_a_tiny_change_is_no_step(editor: Editor, portrait: Path) -> None:
+    """The edit begins at the photo: a hundredth of everything moves no pixel far."""
     photo = read_image(portrait).pixels
     (face,) = editor.read(photo)
-    config = editor.config
-    crop = cut(photo, face.crop_from_photo(config.size, config.template), config.size).astype(np.float32) / 127.5 - 1
-    source = np.ascontiguousarray(crop.transpose(2, 0, 1)[None])
-    color, attention, _ = load_backend(bundled(), config)(source, np.zeros((1, 16), np.float32))
-    result = (1 - attention) * color + attention * source
-    assert 10 * np.log10(4 / np.square(result - source).mean()) > 34
+    edit = editor.edit(photo, {code: min(1.0, face.aus[code] + 0.01) for code in editor.config.aus})
+    error = np.square(edit.image.astype(float) - photo).mean()
+    assert 10 * np.log10(255**2 / error) > 34
 
 
 def test_one_side_moves_and_the_other_stays(editor: Editor, portrait: Path) -> None:

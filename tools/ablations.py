@@ -11,20 +11,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-import torch
-
 from ganimation.data.dataset import DatasetInfo
-from ganimation.editing.backends import load_backend
 from ganimation.evaluation import measures
 from ganimation.evaluation.exam import choose_split, look_at_faces
 from ganimation.evaluation.panel import Panel
 from ganimation.evaluation.subjects import Model
 from ganimation.evaluation.trials import Faces, Trial, plan, sit
-from ganimation.model import ModelConfig
-from ganimation.networks.generator import blend, warp
-from ganimation.training import anatomy, losses
 from tools import sheets
 from tools.facs import ROOT, write_between
 
@@ -32,7 +24,7 @@ LOOKED_AT, NEUTRAL = 210, 24
 PORTRAIT = ROOT / "examples" / "portrait.jpg"
 HEAD = (
     "| model | annotator: PCC, AUs at .7, rise | judge: PCC, AUs at .7, rise | identity | change in place "
-    "| zero edit, dB | paint, per mille; bend; stray, per mille | tint, per million; mirror, seam, per mille |"
+    "| zero edit, dB |"
 )
 
 
@@ -51,7 +43,7 @@ def main() -> None:
     trials = plan(faces.shown, info.aus, NEUTRAL)
     neutral = {trial.face for trial in trials if trial.kind == "single"}
     trials = [trial for trial in trials if trial.face in neutral and trial.kind in ("single", "zero")]
-    lines = [HEAD, "|---|--:|--:|--:|--:|--:|--:|--:|"]
+    lines = [HEAD, "|---|--:|--:|--:|--:|--:|"]
     for model in options.models:
         lines.append(row(model, trials, faces, info.aus, panel, options.jobs))
         print(lines[-1], flush=True)
@@ -71,41 +63,8 @@ def row(folder: Path, trials: list[Trial], faces: Faces, aus: Sequence[str], pan
     ]
     place = found["change in place"]
     cells += [f"{found['identity']['single AUs']['mean']:.2f}", f"{place['upper']:.2f}, {place['lower']:.2f}"]
-    cells += [f"{found['zero edit PSNR']['mean']:.1f}", *drawn(folder, trials, faces)]
+    cells += [f"{found['zero edit PSNR']['mean']:.1f}"]
     return f"| {folder.name} | {' | '.join(cells)} |"
-
-
-def drawn(folder: Path, trials: Sequence[Trial], faces: Faces) -> tuple[str, str]:
-    """Return what training penalises of full single AUs: flows' paint, bend and stray, then tint, mirror, seam."""
-    config = ModelConfig.read(folder)
-    run = load_backend(folder, config, "onnxruntime", 1)
-    skin, rest = [], []
-    for trial in trials:
-        if trial.kind != "single" or trial.level != 1:
-            continue
-        crop = cv2.resize(faces.crops[trial.face], (config.size, config.size), interpolation=cv2.INTER_AREA)
-        source = (np.asarray(crop, np.float32) / 127.5 - 1).transpose(2, 0, 1)[None].copy()
-        told = (trial.target - (faces.shown[trial.face] if config.condition == "relative" else 0))[None].astype(
-            np.float32
-        )
-        made = run(source, told)
-        color, attention, photo = map(torch.from_numpy, (made.color, made.attention, source))
-        fake = blend(photo, color, attention)
-        other = run(np.ascontiguousarray(source[..., ::-1]), told)
-        mirrored = blend(photo.flip(3), torch.from_numpy(other.color), torch.from_numpy(other.attention)).flip(3)
-        lopsided = losses.pair_distance(fake, mirrored, torch.ones(1, dtype=torch.bool))
-        seam = anatomy.seam(color, photo, attention)
-        rest.append((1e6 * anatomy.tint(fake, photo).item(), 1e3 * lopsided.item(), 1e3 * seam.item()))
-        if made.motion is not None:
-            flow = torch.from_numpy(made.motion)[:, :2]
-            asked = torch.from_numpy(trial.target - faces.shown[trial.face])[None]
-            painted, torn = anatomy.skin(asked, config.aus, config.size)
-            paint = anatomy.paint(color, warp(photo, flow), attention, painted)
-            stray = anatomy.stray(flow, asked, config.aus)
-            skin.append((1e3 * paint.item(), anatomy.bend(flow, torn).item(), 1e3 * stray.item()))
-    tint, mirror, seams = np.mean(rest, axis=0)
-    moves = "{:.1f}; {:.3f}; {:.1f}".format(*np.mean(skin, axis=0)) if skin else "-"
-    return moves, f"{tint:.0f}; {mirror:.1f}, {seams:.1f}"
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def detailed(image: Pixels, face: EditedFace) -> Pixels:
 def candidates(image: Pixels, editor: Editor, expression: dict[str, float]) -> dict[str, tuple[Pixels, EditedFace]]:
     """Return each way's result and what was drawn for it."""
     session = editor.session(image, expression)
-    (drawn,) = editor.generate(session.faces, 1.0)
+    drawn = session.faces[0].draw(1.0)
     assert drawn.color is not None
     assert drawn.attention is not None
     found = {

@@ -108,7 +108,7 @@ def confine(values: Array, aus: tuple[str, ...], mean: Array) -> Array:
         if code not in PARTING:
             kept[index] = _together(kept[index], mean)
     size = np.linalg.norm(kept, axis=2, keepdims=True)
-    return kept * np.maximum(0.0, 1 - NOISE / np.maximum(size, 1e-9))
+    return np.asarray(kept * np.maximum(0.0, 1 - NOISE / np.maximum(size, 1e-9)), np.float64)
 
 
 def _together(shift: Array, mean: Array) -> Array:

@@ -5,7 +5,7 @@
 A row an expression, photo and model; ``--only`` takes some of the expressions, by their columns in tools/sheets.py
 (1 a smile, 5 an open mouth). From the left: the crop, the crop moved by the flow alone, C, the result, A, paint
 (the difference of C and the moved crop where A lets it through, eight times), what A lets through of the difference
-of C and the photo, and the flow, as a grid of its cells drawn on the photo and moved with it.
+of C and the photo, and the flow, as a grid drawn on the photo and moved with it.
 """
 
 import argparse
@@ -21,10 +21,11 @@ from ganimation.editing.result import EditedFace
 from ganimation.faces.crop import Moved
 from ganimation.media.images import read_image
 from ganimation.model import bundled
-from ganimation.training.anatomy import CELL
 from tools.sheets import EXPRESSIONS
 
 SIDE = 256
+#: Distance of the lines that show the flow, in pixels of the sheet.
+CELL = 8
 
 
 def main() -> None:
@@ -64,9 +65,8 @@ def row(face: EditedFace) -> NDArray[np.uint8]:
 
 def grid(moved: Moved) -> NDArray[np.float32]:
     """Return the lines between the cells of the flow where it takes them, in [-1, 1], (SIDE, SIDE, 3)."""
-    cell = CELL * SIDE // len(moved.share)
     lines = -np.ones((SIDE, SIDE), np.float32)
-    lines[::cell] = lines[:, ::cell] = 1
+    lines[::CELL] = lines[:, ::CELL] = 1
     flow = cv2.resize(moved.flow, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) * (SIDE / len(moved.share))
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     drawn = cv2.remap(lines, x + flow[:, :, 0], y + flow[:, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

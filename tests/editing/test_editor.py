@@ -10,7 +10,7 @@ from PIL import Image
 from ganimation import Edit, Editor, Photo
 from ganimation.action_units import DEFAULT_AUS, Request
 from ganimation.editing.animation import alphas
-from ganimation.editing.editor import across
+from ganimation.editing.portraits import across
 from ganimation.errors import ActionUnitError, FaceError, GanimationError, MediaError, ModelError
 from ganimation.media.images import read_image
 from tests.conftest import Pixels
@@ -163,7 +163,7 @@ def test_an_edit_says_where_it_changes_nothing(editor: Editor, portrait: Path) -
     assert not same.changed
     assert "shows what was asked already" in same.notice
     session = editor.session(portrait, {"AU12": 0.9})
-    still = Edit(session.photo, tuple(editor.generate(session.faces, 1.0)), changed=False)
+    still = Edit(session.photo, tuple(face.draw(1.0) for face in session.faces), changed=False)
     assert f"AU12 from {shown:.2f} to 0.90 changes no pixel" in still.notice
 
 
@@ -222,6 +222,7 @@ def test_two_drawings_meet_in_the_middle() -> None:
 
 def test_a_side_overrides_both(editor: Editor, portrait: Path) -> None:
     session = editor.session(portrait, {"AU12": 0.2, "AU12L": 0.9})
-    right, left = session.faces[0].targets_at(1.0)
-    assert (right["AU12"], left["AU12"]) == (0.2, 0.9)
-    assert len(editor.session(portrait, {"AU12": 0.2}).faces[0].targets_at(0.5)) == 1
+    face = session.faces[0].draw(1.0)
+    assert face.left is not None
+    assert (face.target["AU12"], face.left["AU12"]) == (0.2, 0.9)
+    assert editor.session(portrait, {"AU12": 0.2}).faces[0].draw(0.5).left is None

@@ -268,18 +268,18 @@ def try_film(prepared: Path, folder: Path, rng: random.Random) -> None:
 
 def try_model(prepared: Path, folder: Path, rng: random.Random) -> None:
     """Load a damaged model; half of those tried carry the hash of their damaged weights, as a hostile one would."""
-    from ganimation.editing.backends import load_backend
-    from ganimation.model import CONFIG, GENERATOR, ONNX, ModelConfig, hash_weights
+    from ganimation.editing.backends import load_networks
+    from ganimation.model import CONFIG, GENERATOR, ONNX, RESTORER, ModelConfig, hash_weights
 
     for path in prepared.iterdir():
         shutil.copy(path, folder / path.name)
-    backend, weights = rng.choice((("onnxruntime", ONNX), ("openvino", ONNX), ("torch", GENERATOR)))
+    backend, weights = rng.choice((("onnxruntime", ONNX), ("openvino", RESTORER), ("torch", GENERATOR)))
     name = rng.choice((CONFIG, weights))
     (folder / name).write_bytes(damage((folder / name).read_bytes(), rng))
     if name != CONFIG and rng.random() < 0.5:
         content = json.loads((folder / CONFIG).read_text())
         (folder / CONFIG).write_text(json.dumps(content | {"files": hash_weights(folder)}))
-    load_backend(folder, ModelConfig.read(folder), backend, 1)
+    load_networks(folder, ModelConfig.read(folder), backend, 1)
 
 
 def try_dataset(prepared: Path, folder: Path, rng: random.Random) -> None:

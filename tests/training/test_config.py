@@ -8,8 +8,8 @@ from ganimation.training.presets import OFFICIAL, PAPER, PRESETS, SMALL, preset
 
 
 def test_presets_by_name() -> None:
-    assert {preset(name) for name in ("paper", "official", "small", "finetune")} == set(PRESETS.values())
-    with pytest.raises(TrainingError, match="one of paper, official, small"):
+    assert {preset(name) for name in ("paper", "official", "bundled", "small", "finetune")} == set(PRESETS.values())
+    with pytest.raises(TrainingError, match="one of paper, official, bundled, small"):
         preset("papre")
 
 
@@ -65,13 +65,14 @@ def test_one_field_is_overridden() -> None:
     assert override(SMALL, "size=128").size == 128
     assert override(SMALL, "augment=false").augment is False
     assert override(SMALL, "betas=0,0.9").betas == (0.0, 0.9)
-    assert override(SMALL, "upsample=transposed").upsample == "transposed"
+    assert override(SMALL, "generator=conditioned").generator == "conditioned"
     assert override(SMALL, "targets.single=0.1").targets.single == 0.1
     everywhere = override(SMALL, "weights.attention=0.3")
     assert [phase.weights.attention for phase in everywhere.phases] == [0.3, 0.3, 0.3]
     once = override(SMALL, "adversarial.weights.attention=0.5")
-    assert [phase.weights.attention for phase in once.phases] == [0.01, 0.2, 0.5]
-    assert [phase.steps for phase in override(SMALL, "critic.steps=7").phases] == [2000, 7, 1500]
+    assert [phase.weights.attention for phase in once.phases] == [0.0, 0.0, 0.5]
+    steps = [phase.steps for phase in SMALL.phases]
+    assert [phase.steps for phase in override(SMALL, "critic.steps=7").phases] == [steps[0], 7, steps[2]]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_what_cannot_be_overridden_is_said(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("size=100", "size=100: a multiple of 64"),
+        ("size=100", "size=100: a multiple of 16"),
         ("batch=0", "batch=0: it must be at least 1"),
         ("ema=1.5", r"ema=1.5: it must be in \[0, 1\]"),
         ("weights.cycle=-1", "pairs.weights.cycle=-1.0: it must be at least 0"),
@@ -117,8 +118,10 @@ def test_what_is_not_possible_is_said(text: str, message: str) -> None:
         override(SMALL, text).check()
     with pytest.raises(TrainingError, match="cannot be steered by a factor"):
         override(override(SMALL, "attention_low=0.2"), "weights.attention=0").check()
-    with pytest.raises(TrainingError, match=r"pairs.weights.paint=5: without color_head=warp nothing is moved"):
-        override(override(SMALL, "color_head=paint"), "weights.paint=5").check()
+    with pytest.raises(TrainingError, match=r"pairs.erased=0.6 is for generator=muscles; set it to 0"):
+        override(SMALL, "generator=conditioned").check()
+    with pytest.raises(TrainingError, match=r"pairs: paired=0.7 and erased=0.6 are more than the batch; lower one"):
+        override(SMALL, "pairs.paired=0.7").check()
 
 
 def test_emphasis() -> None:
@@ -131,6 +134,6 @@ def test_emphasis() -> None:
 def test_difference_names_the_field() -> None:
     assert difference(SMALL.to_json(), SMALL.to_json()) is None
     old, new = SMALL.to_json(), SMALL.to_json()
-    new["phases"][2]["weights"]["cycle"] = 3.0
-    assert difference(old, new) == "phases.2.weights.cycle was 10.0 and is 3.0"
+    new["phases"][2]["weights"]["pair"] = 3.0
+    assert difference(old, new) == "phases.2.weights.pair was 100.0 and is 3.0"
     assert difference({"a": 1}, {"a": 1, "b": None, "c": 2}) == "c was None and is 2"

@@ -13,46 +13,40 @@ import torch
 
 from ganimation.errors import ModelError
 from ganimation.media.files import sweep
-from ganimation.networks.generator import ColorHead, Generator
-from ganimation.training.export import export, write_model, write_onnx
-from ganimation.training.state import Start
-from tools.soup import soup
+from ganimation.model import ONNX, RESTORER, ModelConfig
+from ganimation.networks.build import build_generator
+from ganimation.networks.muscles import Muscles
+from ganimation.training.export import export, write_onnx
 
 
-@pytest.mark.parametrize("head", ["paint", "warp"])
-def test_onnx_is_the_network(head: ColorHead, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["conditioned", "muscles"])
+def test_onnx_is_the_network(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    generator = Generator(5, width=4, blocks=1, upsample="resize", color_head=head)
+    shape = {"kind": kind, "width": 4, "blocks": 1} | ({"restorer_width": 4} if kind == "muscles" else {})
+    config = ModelConfig(("AU01", "AU02", "AU12"), 64, "relative", shape)
+    generator = build_generator(shape, 3)
+    if isinstance(generator, Muscles):
+        torch.nn.init.normal_(generator.shading.fields.weight, 0, 0.1)
     generator.load_state_dict({name: value.half().float() for name, value in generator.state_dict().items()})
-    write_onnx(generator, 64, tmp_path / "generator.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "generator.onnx")
-    for number, height, width in ((1, 64, 64), (3, 96, 128)):
-        source, told = torch.rand(number, 3, height, width) * 2 - 1, torch.rand(number, 5)
-        with torch.inference_mode():
-            expected = [part for part in generator(source, told) if part is not None]
-        found = session.run(None, {"source": source.numpy(), "condition": told.numpy()})
-        assert len(found) == (3 if head == "warp" else 2)
-        for values, tensor in zip(found, expected, strict=True):
-            assert np.abs(values - tensor.numpy()).max() < 1e-3
-
-
-def test_the_mean_of_models(model: Path, tmp_path: Path) -> None:
-    first = Start.read(model)
-    other = {name: value + 1 for name, value in first.generator.items()}
-    (tmp_path / "other").mkdir()
-    write_model(tmp_path / "other", first.config, other, first.critic, "")
-    soup([model, tmp_path / "other"], tmp_path / "mean", "\nFrom two.\n")
-    mean = Start.read(tmp_path / "mean")
-    for name, value in first.generator.items():
-        torch.testing.assert_close(mean.generator[name], value + 0.5, rtol=0, atol=2e-3)
-    assert (tmp_path / "mean" / "README.md").read_text().endswith("\nFrom two.\n")
-    text = (
-        (tmp_path / "other" / "config.json").read_text().replace('"condition": "relative"', '"condition": "absolute"')
-    )
-    (tmp_path / "other" / "config.json").write_text(text)
-    with pytest.raises(ModelError, match="differ in condition; only models of one kind"):
-        soup([model, tmp_path / "other"], tmp_path / "never")
-    assert not (tmp_path / "never").exists()
+    write_onnx(generator, config, tmp_path)
+    modules: dict[str, torch.nn.Module] = {ONNX: generator}
+    if isinstance(generator, Muscles):
+        modules = {ONNX: generator.shading, RESTORER: generator.restorer}
+    assert {path.name for path in tmp_path.iterdir()} == set(modules)
+    for name, module in modules.items():
+        session = onnxruntime.InferenceSession(tmp_path / name)
+        inputs, outputs = config.networks()[name]
+        for number, height, width in ((1, 64, 64), (3, 96, 128)):
+            shapes = [(height, width) if len(shape) == 3 else () for shape in inputs.values()]
+            given = [
+                torch.rand(number, shape[0], *side) * 2 - 1 for shape, side in zip(inputs.values(), shapes, strict=True)
+            ]
+            with torch.inference_mode():
+                expected = module(*given)
+            expected = expected if isinstance(expected, tuple) else (expected,)
+            found = session.run(list(outputs), dict(zip(inputs, (values.numpy() for values in given), strict=True)))
+            for values, tensor in zip(found, expected, strict=True):
+                assert np.abs(values - tensor.numpy()).max() < 1e-3
 
 
 def test_a_full_disk_leaves_no_model(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ from tests.training.tiny import TINY, train_tiny
 def test_a_model_gives_its_weights_and_its_shape(model: Path) -> None:
     start = Start.read(model)
     config = start.fit(dataclasses.replace(SMALL, size=192))
-    assert (config.size, config.generator_width, config.critic_width, config.critic_cap) == (64, 4, 4, 8)
+    assert (config.generator, config.size, config.generator_width) == ("muscles", 64, 4)
+    assert (config.critic_width, config.critic_cap, config.critic_spectral) == (4, 8, True)
     assert config.init == start.fingerprint
     generator, critic = build_networks(config, 16, start)
     assert all(torch.equal(value, start.generator[name]) for name, value in generator.state_dict().items())
@@ -32,8 +33,9 @@ def test_at_another_size_the_head_of_the_critic_begins_anew(model: Path) -> None
     config = dataclasses.replace(start.fit(SMALL), size=128)
     assert start.misfit(config) is None
     _, critic = build_networks(config, 16, start)
-    assert critic.aus.weight.shape[-2:] == (2, 2)
-    assert torch.equal(critic.realism.weight, start.critic["realism.weight"])
+    assert critic.aus.weight.shape[-2:] == (8, 8)
+    name = "realism.parametrizations.weight.original"
+    assert torch.equal(critic.state_dict()[name], start.critic[name])
 
 
 def test_a_run_begins_from_a_model_and_resumes_only_with_it(dataset: Path, model: Path, tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_finetune_needs_nothing_but_a_model_and_faces(dataset: Path, model: Path
     assert (content["training"]["preset"], content["training"]["size"]) == ("finetune", 64)
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert {line["phase"] for line in lines} == {"adversarial"}
-    assert all(line["generator/paint"] >= 0 for line in lines)
+    assert all(line["generator/shading"] >= 0 for line in lines)
     with pytest.raises(TrainingError, match="preset finetune goes on from a model; name it with --init"):
         start_run(dataset, tmp_path / "other", Wish(preset="finetune"), cpu)
 
@@ -100,37 +102,6 @@ def test_what_does_not_fit_is_said(dataset: Path, model: Path, tmp_path: Path) -
     with pytest.raises(TrainingError, match="its weights cannot be read"):
         Start.read(fewer)
     assert not (tmp_path / "run").exists()
-
-
-def test_a_head_that_the_model_lacks_begins_by_moving_nothing(model: Path) -> None:
-    start = Start.read(model)
-    config = start.fit(SMALL)
-    assert config.color_head == "warp"
-    painted = {name: value for name, value in start.generator.items() if not name.startswith(("flow", "brush"))}
-    generator, _ = build_networks(config, 16, dataclasses.replace(start, generator=painted))
-    assert generator.flow is not None
-    assert not generator.flow.weight.any()
-    assert all(torch.equal(value, generator.state_dict()[name]) for name, value in painted.items())
-    old = dataclasses.replace(start, config=dataclasses.replace(start.config, generator={"width": 4, "blocks": 1}))
-    fitted = old.fit(SMALL)
-    assert (fitted.color_head, fitted.injection) == ("paint", "maps")
-    assert old.misfit(dataclasses.replace(fitted, color_head="warp", injection="blocks")) is None
-    assert "generator_width" in str(old.misfit(dataclasses.replace(fitted, generator_width=8)))
-    assert "color_head" in str(start.misfit(dataclasses.replace(config, color_head="paint")))
-    with pytest.raises(TrainingError, match="do not fit its config"):
-        build_networks(dataclasses.replace(config, color_head="paint"), 16, start)
-
-
-def test_blocks_that_are_told_begin_as_if_they_were_not(model: Path) -> None:
-    start = Start.read(model)
-    untold = {name: value for name, value in start.generator.items() if ".told." not in name}
-    config = dataclasses.replace(start.fit(SMALL), injection="maps")
-    plain, _ = build_networks(config, 16, dataclasses.replace(start, generator=untold))
-    told, _ = build_networks(
-        dataclasses.replace(config, injection="blocks"), 16, dataclasses.replace(start, generator=untold)
-    )
-    source, condition = torch.rand(1, 3, 16, 16), torch.rand(1, 16)
-    assert torch.equal(plain(source, condition)[0], told(source, condition)[0])
 
 
 def test_a_model_without_a_critic_can_be_begun_from(model: Path, tmp_path: Path) -> None:

@@ -13,33 +13,56 @@ from lightning_fabric import Fabric
 from ganimation.data.dataset import FaceDataset
 from ganimation.training.config import TrainingConfig
 from ganimation.training.loop import Cadence, Tuning, train
+from ganimation.training.losses import Weights
 from ganimation.training.presets import SMALL
 from ganimation.training.state import Start
 
 STEPS = (3, 2, 3)
+_PHASES = tuple(dataclasses.replace(phase, steps=steps) for phase, steps in zip(SMALL.phases, STEPS, strict=True))
 
 TINY: TrainingConfig = dataclasses.replace(
     SMALL,
     size=64,
     batch=4,
     generator_width=4,
-    color_head="warp",
-    injection="blocks",
     generator_blocks=1,
+    restorer_width=4,
     critic_width=4,
     critic_cap=8,
     buffer=6,
-    attention_high=0.4,
     reread_every=4,
-    phases=tuple(dataclasses.replace(phase, steps=steps) for phase, steps in zip(SMALL.phases, STEPS, strict=True)),
+    phases=_PHASES,
 )
 
+_WEIGHTS = Weights(pair=30.0)
+#: The paper's generator and losses, with all that a checkpoint must keep.
+PAINT: TrainingConfig = dataclasses.replace(
+    TINY,
+    generator="conditioned",
+    critic_layers=6,
+    critic_spectral=False,
+    penalty_every=2,
+    attention_high=0.4,
+    phases=tuple(dataclasses.replace(phase, weights=_WEIGHTS, erased=0.0, paired=0.5) for phase in _PHASES),
+)
 
 #: For comparing gradients: one step of the game, nothing that depends on the number of processes.
 GAME: TrainingConfig = dataclasses.replace(
-    TINY, batch=8, buffer=0, attention_high=1.0, phases=(dataclasses.replace(TINY.phases[2], steps=1, critic_steps=1),)
+    PAINT,
+    batch=8,
+    buffer=0,
+    attention_high=1.0,
+    phases=(dataclasses.replace(PAINT.phases[2], steps=1, critic_steps=1),),
 )
-CONFIGS = {"tiny": TINY, "game": GAME, "apart": dataclasses.replace(GAME, penalty_apart=True, shared_batch=False)}
+CONFIGS = {
+    "tiny": TINY,
+    "paint": PAINT,
+    "game": GAME,
+    "apart": dataclasses.replace(GAME, penalty_apart=True, shared_batch=False),
+    "muscles": dataclasses.replace(
+        TINY, batch=8, buffer=0, reread_every=0, phases=(dataclasses.replace(TINY.phases[2], steps=1),)
+    ),
+}
 
 
 def train_tiny(

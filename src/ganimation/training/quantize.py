@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.errors import ModelError, TrainingError, require
+from ganimation.faces import mesh
 from ganimation.faces.crop import cut
-from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, ModelConfig, hash_weights
+from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, RESTORER, ModelConfig, hash_weights
 from ganimation.training.export import export, placed
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def export_int8(source: Path, folder: Path, faces: "FaceDataset", notes: Path | 
         raise ModelError(f"{source}: is int8 already; name the model that it was made from")
     with placed(folder) as new:
         if trained:
-            for name in (CONFIG, GENERATOR, CRITIC, ONNX, CARD):
+            for name in (CONFIG, GENERATOR, CRITIC, ONNX, RESTORER, CARD):
                 if (source / name).exists():
                     shutil.copyfile(source / name, new / name)
         else:
@@ -109,17 +110,26 @@ def quantize(folder: Path, faces: "FaceDataset", count: int = FACES, seed: int =
 def examples(
     config: ModelConfig, faces: "FaceDataset", count: int, seed: int
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
-    """Yield what the generator is given: faces at its size, each with one AU asked for at a random strength."""
+    """Yield what the generator is given: faces at its size, each with one AU asked for at a random strength.
+
+    A generator of muscles is given the guide of the face's landmarks instead.
+    """
     rng = np.random.default_rng(seed)
-    scale = config.size / faces.info.size
+    size = config.network_size
+    scale = size / faces.info.size
     transform = np.array([[scale, 0.0, (scale - 1) / 2], [0.0, scale, (scale - 1) / 2]])
     for row in rng.choice(len(faces), min(count, len(faces)), replace=False):
-        image = cut(faces.image(int(row)), transform, config.size).astype(np.float32) / 127.5 - 1
+        image = cut(faces.image(int(row)), transform, size).astype(np.float32) / 127.5 - 1
+        source = np.ascontiguousarray(image.transpose(2, 0, 1)[None])
+        if config.kind == "muscles":
+            guide = mesh.guide(faces.landmarks(int(row)) * size - 0.5, size)
+            yield {"source": source, "guide": np.ascontiguousarray(guide.transpose(2, 0, 1)[None])}
+            continue
         shown = faces.aus[row].astype(np.float32)
         asked, which = shown.copy(), rng.integers(len(config.aus))
         asked[which] = rng.random()
         told = asked - shown if config.condition == "relative" else asked
-        yield {"source": np.ascontiguousarray(image.transpose(2, 0, 1)[None]), "condition": told[None]}
+        yield {"source": source, "condition": told[None]}
 
 
 class _Calibration:
