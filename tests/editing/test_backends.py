@@ -188,13 +188,13 @@ def test_a_network_that_draws_another_shape_is_refused(name: str, model: Path, t
     network = onnx.load(model / ONNX)
     for node in network.graph.node:
         for place, output in enumerate(node.output):
-            if output == "attention":
+            if output == "fields":
                 node.output[place] = "whole"
     for number, (value, kind) in enumerate((([0], 7), ([8], 7), ([2], 7))):
         network.graph.initializer.append(onnx.helper.make_tensor(f"at{number}", kind, [1], value))
-    network.graph.node.append(onnx.helper.make_node("Slice", ["whole", "at0", "at1", "at2"], ["attention"]))
+    network.graph.node.append(onnx.helper.make_node("Slice", ["whole", "at0", "at1", "at2"], ["fields"]))
     onnx.save(network, tmp_path / "model" / ONNX)
     content = json.loads((model / CONFIG).read_text()) | {"files": hash_weights(tmp_path / "model")}
     (tmp_path / "model" / CONFIG).write_text(json.dumps(content))
-    with pytest.raises(ModelError, match=r"attention is \(1, 1, 8, 64\), its config says \(1, 1, 64, 64\)"):
+    with pytest.raises(ModelError, match=r"fields is \(1, 16, 8, 64\), its config says \(1, 16, 64, 64\)"):
         Editor(tmp_path / "model", name)

@@ -84,7 +84,7 @@ def test_one_field_is_overridden() -> None:
         ("adversarial=3", "no such field"),
         ("size.x=3", "size has no fields of its own"),
         ("size=big", "size=big: not an integer"),
-        ("ema=much", "ema=much: not a number"),
+        ("average=much", "average=much: not a number"),
         ("augment=maybe", "augment=maybe: one of true, false"),
         ("condition=odd", "condition=odd: one of absolute, relative"),
         ("betas=1", "two numbers"),
@@ -101,7 +101,7 @@ def test_what_cannot_be_overridden_is_said(text: str, message: str) -> None:
     [
         ("size=100", "size=100: a multiple of 16"),
         ("batch=0", "batch=0: it must be at least 1"),
-        ("ema=1.5", r"ema=1.5: it must be in \[0, 1\]"),
+        ("average=1.5", r"average=1.5: it must be in \[0.05, 0.25\]"),
         ("weights.cycle=-1", "pairs.weights.cycle=-1.0: it must be at least 0"),
         ("weights.cycle=inf", "weights.cycle=inf"),
         ("weights.cycle=nan", "weights.cycle=nan"),

@@ -51,23 +51,6 @@ def test_a_run_begins_from_a_model_and_resumes_only_with_it(dataset: Path, model
         train_tiny(dataset, run, dataclasses.replace(config, init=""))
 
 
-@pytest.mark.parametrize(("from_model", "share"), [(True, 0.01), (False, 0.9)])
-def test_the_average_of_a_run_from_a_model_holds_on_to_the_model(
-    dataset: Path, model: Path, tmp_path: Path, *, from_model: bool, share: float
-) -> None:
-    start = Start.read(model)
-    config = dataclasses.replace(start.fit(TINY), ema=0.99, phases=(dataclasses.replace(TINY.phases[0], steps=1),))
-    if not from_model:
-        config = dataclasses.replace(config, init="")
-    run = train_tiny(dataset, tmp_path / "run", config, start=start if from_model else None)
-    found = checkpoints.newest(run / "checkpoints")
-    assert found is not None
-    before, _ = build_networks(config, 16, start if from_model else None)
-    for name, value in before.state_dict().items():
-        expected = torch.lerp(value, found[1]["generator"][name], share)
-        torch.testing.assert_close(found[1]["average"][name], expected, rtol=0, atol=1e-6)
-
-
 def test_finetune_needs_nothing_but_a_model_and_faces(dataset: Path, model: Path, tmp_path: Path) -> None:
     cpu = Machine(accelerator="cpu", devices="1", precision="32-true")
     start_run(dataset, tmp_path / "run", Wish(steps=5, changes=["reread_every=0"], init=str(model)), cpu)

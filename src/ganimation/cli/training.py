@@ -136,6 +136,10 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("run", type=Path, help="a folder that `ganimation train` wrote; with --quantize also a model's")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="folder of the model")
     parser.add_argument("--notes", type=Path, metavar="MD", help="text to append to the model card")
+    parser.add_argument(
+        "--average", type=float, metavar="SHARE",
+        help="width of the average over the run that is written, 0 for none (default: the preset's)",
+    )  # fmt: skip
     parser.add_argument("--quantize", choices=["int8"], help="a faster model, calibrated on --faces")
     parser.add_argument("--faces", type=Path, metavar="DATASET", help="some of its faces calibrate int8")
 
@@ -154,5 +158,5 @@ def _export(options: argparse.Namespace) -> None:
         source = bundled() if str(options.run) == "bundled" else options.run
         config = export_int8(source, options.output, FaceDataset(options.faces), options.notes)
     else:
-        config = export(options.run, options.output, options.notes)
+        config = export(options.run, options.output, options.notes, options.average)
     say(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {len(config.aus)} AUs")

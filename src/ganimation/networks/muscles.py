@@ -38,7 +38,7 @@ class Shading(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(blocks)))
         self.up = nn.Sequential(*_up(4 * width, 2 * width), *_up(2 * width, width))
         self.fields = nn.Conv2d(width, num_aus, 3, padding=1)
-        nn.init.zeros_(self.fields.weight)
+        nn.init.normal_(self.fields.weight, 0.0, 1e-3)
         nn.init.zeros_(self.fields.bias)  # type: ignore[arg-type]
 
     def forward(self, source: Tensor, guide: Tensor) -> Tensor:

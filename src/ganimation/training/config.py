@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from ganimation.action_units import ACTION_UNITS, parse_code
 from ganimation.errors import ActionUnitError, TrainingError
+from ganimation.training.averages import WIDTHS
 from ganimation.training.losses import Weights
 
 Condition = Literal["absolute", "relative"]
@@ -130,7 +131,8 @@ class TrainingConfig:
         reread_every: in every n-th critic update the annotator reads the generated images, and the critic learns AUs
             from them too, so that it is not fooled; 0 for never. Beyond the paper.
         betas: of Adam.
-        ema: decay of the averaged generator that is exported; 0 exports the generator itself.
+        average: width of the averaged generator that is exported, a share of the run, see
+            :mod:`ganimation.training.averages`; 0 exports the generator itself.
         targets: how target AUs are drawn.
         balance: exponent that draws expressive photos with rare AUs more often; 0 draws all alike.
         au_balance: exponent that lets errors of AUs that vary little count more in the expression loss; 0 for all
@@ -165,7 +167,7 @@ class TrainingConfig:
     shared_batch: bool = False
     reread_every: int = 0
     betas: tuple[float, float] = (0.5, 0.999)
-    ema: float = 0.0
+    average: float = 0.0
     targets: TargetMix = field(default_factory=TargetMix)
     balance: float = 0.0
     au_balance: float = 0.0
@@ -257,8 +259,9 @@ class TrainingConfig:
         _check_range("seed", self.seed, 0, 2**63 - 1)
         for name in ("generator_blocks", "buffer", "penalty_every", "balance", "au_balance", "reread_every"):
             _check_range(name, getattr(self, name), 0)
-        for name in ("ema", "attention_low", "attention_high"):
+        for name in ("attention_low", "attention_high"):
             _check_range(name, getattr(self, name), 0, 1)
+        _check_range("average", self.average or min(WIDTHS), min(WIDTHS), 0.25)
         for beta in self.betas:
             if not 0 <= beta < 1:
                 raise TrainingError(f"betas={','.join(map(str, self.betas))}: both lie in [0, 1)")

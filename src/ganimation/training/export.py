@@ -22,6 +22,7 @@ from ganimation.networks.critic import Critic
 from ganimation.networks.muscles import Muscles
 from ganimation.text import parse_json
 from ganimation.training import checkpoints
+from ganimation.training.averages import synthesize
 from ganimation.training.config import TrainingConfig
 from ganimation.training.state import generator_arguments
 
@@ -29,15 +30,17 @@ from ganimation.training.state import generator_arguments
 DETAIL = 2
 
 
-def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
+def export(run: Path, folder: Path, notes: Path | None = None, average: float | None = None) -> ModelConfig:
     """Write the newest checkpoint of a run as a model folder.
 
-    The averaged generator is written. ONNX and safetensors hold the same half-precision numbers.
+    The averaged generator is written, see :mod:`ganimation.training.averages`. ONNX and safetensors hold the same
+    half-precision numbers.
 
     Args:
         run: a folder that training wrote.
         folder: the model folder; made, or written anew if it is one.
         notes: a text that is appended to the model card: sources, terms, limits.
+        average: width of the average, a share of the run; what the run's configuration says if ``None``.
 
     Raises:
         TrainingError: not a run, it has no complete checkpoint yet, or the notes cannot be read.
@@ -58,7 +61,9 @@ def export(run: Path, folder: Path, notes: Path | None = None) -> ModelConfig:
     step, state = found
     try:
         config = _config(trained, about, step, state["seconds"])
-        generator, critic = state["average"], state["critic"]
+        width = trained["average"] if average is None else average
+        generator = synthesize(run / "averages", width, state["updates"]) if width else state["averages"][0]
+        critic = state["critic"]
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{run / CONFIG}: damaged, or of another run than its checkpoints ({error})") from error
     with placed(folder) as new:

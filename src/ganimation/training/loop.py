@@ -29,7 +29,7 @@ from ganimation.data.dataset import FaceDataset
 from ganimation.errors import MediaError, TrainingError, require
 from ganimation.media.files import atomic
 from ganimation.text import parse_json
-from ganimation.training import checkpoints
+from ganimation.training import averages, checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
 from ganimation.training.config import Phase, TrainingConfig, difference, emphasis_of
 from ganimation.training.journal import Journal
@@ -246,7 +246,10 @@ def _write(
     if journal is not None:
         journal.record(state.step, phase, values)
         if last or state.step % cadence.sheet == 0:
-            journal.sheet(state.step, state.average)
+            journal.sheet(state.step, state.averages[-1])
+    every = max(1, game.config.steps // averages.SNAPSHOTS)
+    if journal is not None and game.config.average and (last or state.step % every == 0):
+        averages.write_snapshot(run / "averages", state.updates, state.averages)
     if last or stop or state.step % cadence.checkpoint == 0:
         saved = state.to_dict(fabric)
         if journal is not None:

@@ -55,7 +55,7 @@ _MUSCLE_WEIGHTS = Weights(
     attention=0.0,
     smoothness=0.0,
     pair=100.0,
-    restore=20.0,
+    restore=1000.0,
     shading=0.4,
     adversarial_form="hinge",
 )
@@ -76,7 +76,7 @@ BUNDLED = TrainingConfig(
     penalty_every=0,
     shared_batch=True,
     betas=(0.5, 0.99),
-    ema=0.998,
+    average=0.1,
     targets=TargetMix(photo=0.35, single=0.55, blend=0.1, same=0.0),
     balance=0.5,
     au_balance=0.5,
@@ -84,7 +84,7 @@ BUNDLED = TrainingConfig(
     phases=(
         Phase(
             "pairs",
-            steps=1500,
+            steps=1200,
             critic_steps=0,
             paired=0.4,
             erased=0.6,
@@ -95,7 +95,7 @@ BUNDLED = TrainingConfig(
         ),
         Phase(
             "critic",
-            steps=200,
+            steps=150,
             critic_steps=1,
             train_generator=False,
             paired=0.25,
@@ -105,7 +105,7 @@ BUNDLED = TrainingConfig(
         ),
         Phase(
             "adversarial",
-            steps=4000,
+            steps=2400,
             critic_steps=1,
             paired=0.25,
             erased=0.5,
@@ -123,7 +123,6 @@ SMALL = dataclasses.replace(
     BUNDLED,
     preset="small",
     size=64,
-    ema=0.99,
     phases=tuple(
         dataclasses.replace(phase, steps=steps) for phase, steps in zip(BUNDLED.phases, (3000, 500, 1000), strict=True)
     ),
@@ -134,7 +133,6 @@ FINETUNE = dataclasses.replace(
     BUNDLED,
     preset="finetune",
     batch=8,
-    ema=0.99,
     phases=(
         dataclasses.replace(BUNDLED.phases[1], steps=20),
         dataclasses.replace(BUNDLED.phases[2], steps=200, paired=0.5, generator_rate=1e-4),

@@ -14,11 +14,12 @@ from ganimation.errors import TrainingError, first_line, require
 from ganimation.model import CRITIC, GENERATOR, ModelConfig
 from ganimation.networks.build import AnyGenerator, build_generator
 from ganimation.networks.critic import Critic
+from ganimation.training.averages import WIDTHS
 from ganimation.training.config import TrainingConfig, difference
 from ganimation.training.history import History
 from ganimation.training.monitor import AttentionControl
 
-_MODULES = ("generator", "critic", "average", "generator_optimizer", "critic_optimizer")
+_MODULES = ("generator", "critic", "generator_optimizer", "critic_optimizer")
 
 
 @dataclass
@@ -28,23 +29,25 @@ class State:
     Attributes:
         generator: wrapped by Fabric; its own module is ``generator.module``.
         critic: likewise.
-        average: moving average of the generator, not wrapped; what is exported.
+        averages: of the generator, not wrapped, one of each of :data:`ganimation.training.averages.WIDTHS`.
         generator_optimizer: Adam, its rate set at every step.
         critic_optimizer: likewise.
         history: generated images of the past, of this process.
         control: of the attention weight.
         step: steps done.
+        updates: of the generator.
         seconds: trained so far, over all sessions.
     """
 
     generator: nn.Module
     critic: nn.Module
-    average: AnyGenerator
+    averages: list[AnyGenerator]
     generator_optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer
     history: History
     control: AttentionControl = field(default_factory=AttentionControl)
     step: int = 0
+    updates: int = 0
     seconds: float = 0.0
     _clock: float = field(default_factory=time.monotonic)
 
@@ -54,6 +57,8 @@ class State:
         self.seconds, self._clock = self.seconds + now - self._clock, now
         saved: dict[str, Any] = {name: getattr(self, name).state_dict() for name in _MODULES}
         return saved | {
+            "averages": [average.state_dict() for average in self.averages],
+            "updates": self.updates,
             "history": self.history.gather(fabric),
             "control": asdict(self.control),
             "seconds": self.seconds,
@@ -68,6 +73,9 @@ class State:
         try:
             for name in _MODULES:
                 getattr(self, name).load_state_dict(saved[name])
+            for average, weights in zip(self.averages, saved["averages"], strict=True):
+                average.load_state_dict(weights)
+            self.updates = int(saved["updates"])
             self.history.scatter(saved["history"], fabric)
             self.control = AttentionControl(**saved["control"])
             self.step, self.seconds = step, float(saved["seconds"])
@@ -196,8 +204,9 @@ def build_state(
             differentiates twice, which compiled networks cannot.
     """
     generator, critic = build_networks(config, num_aus, start)
-    average, _ = build_networks(config, num_aus, start)
-    average.to(fabric.device).requires_grad_(False)
+    averages = [build_networks(config, num_aus, start)[0] for _ in WIDTHS]
+    for average in averages:
+        average.to(fabric.device).requires_grad_(False)
     optimizers = [
         torch.optim.Adam(net.parameters(), lr=1.0, betas=config.betas, fused=True) for net in (generator, critic)
     ]
@@ -212,4 +221,4 @@ def build_state(
         fabric.setup(net, optimizer) for net, optimizer in zip(nets, optimizers, strict=True)
     )
     history = History(config.buffer // fabric.world_size)
-    return State(generator_, critic_, average, generator_optimizer, critic_optimizer, history)
+    return State(generator_, critic_, averages, generator_optimizer, critic_optimizer, history)

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ganimation.networks.generator import blend
-from ganimation.training import losses
+from ganimation.training import averages, losses
 from ganimation.training.batches import Batch
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.losses import Terms, Weights
@@ -167,7 +167,7 @@ def _realism(critic: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def update_generator(game: Game, state: State, phase: Phase, passes: Iterable[Pass], parts: int) -> Terms:
-    """Take a step of the generator and of its average; return its terms.
+    """Take a step of the generator and of its averages; return its terms.
 
     Args:
         game: see there.
@@ -189,7 +189,9 @@ def update_generator(game: Game, state: State, phase: Phase, passes: Iterable[Pa
     state.critic.requires_grad_(False)
     _descend(game.fabric, state.generator_optimizer, totals(), parts)
     state.critic.requires_grad_(True)
-    _average(state, game.config)
+    state.updates += 1
+    for average, width in zip(state.averages, averages.WIDTHS, strict=True):
+        averages.move(average, state.generator, state.updates, width if game.config.average else 0.0)
     return _mean(seen)
 
 
@@ -268,11 +270,3 @@ def _mean(parts: Sequence[Terms]) -> Terms:
     """Return the means of equally named terms."""
     names = dict.fromkeys(name for terms in parts for name in terms)
     return {name: torch.stack([terms[name].detach() for terms in parts if name in terms]).mean() for name in names}
-
-
-@torch.no_grad()
-def _average(state: State, config: TrainingConfig) -> None:
-    """Move the averaged generator towards the generator; early in a run from nothing faster than ``ema`` says."""
-    decay = config.ema if config.init else min(config.ema, (1 + state.step) / (10 + state.step))
-    for averaged, value in zip(state.average.parameters(), state.generator.parameters(), strict=True):
-        averaged.lerp_(value, 1.0 - decay)
