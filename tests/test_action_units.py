@@ -78,9 +78,18 @@ def test_emotions_use_known_aus_in_range() -> None:
         if name == "contempt":
             continue
         assert all(code in au.ACTION_UNITS and 0 < value <= 1 for code, value in recipe.items())
-        asked = {request.code: request.value for request in au.emotion_requests(name, 0.5)}
+        asked = {request.code: request for request in au.emotion_requests(name, 0.5)}
         assert set(asked) == set(au.DEFAULT_AUS) - {"AU45"}
-        assert all(asked[code] == pytest.approx(0.5 * recipe.get(code, 0.0)) for code in asked)
+        assert all(asked[code].resolve(0.0) == pytest.approx(0.5 * recipe.get(code, 0.0)) for code in asked)
+
+
+def test_strength_is_the_share_of_the_way_and_takes_no_smile_away() -> None:
+    levels = {0.0: [0.3, 0.95, 0.4], 0.3: [0.48, 0.95, 0.28], 1.0: [0.9, 0.95, 0.0], 1.5: [1.0, 0.95, 0.0]}
+    for strength, (low, high, other) in levels.items():
+        asked = {request.code: request for request in au.emotion_requests("happiness", strength)}
+        assert asked["AU12"].resolve(0.3) == pytest.approx(low)
+        assert asked["AU12"].resolve(0.95) == pytest.approx(high)
+        assert asked["AU04"].resolve(0.4) == pytest.approx(other)
 
 
 def test_an_emotion_whose_main_au_is_lacking_is_refused() -> None:

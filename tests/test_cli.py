@@ -115,7 +115,7 @@ def test_from_photos_to_a_model(photos: Path, labels: Path, tmp_path: Path, caps
     assert "seed=-1" in fails(capsys, *train, "--seed", -1)
     assert main(["export", run, "-o", model]) == 0
     assert {path.name for path in Path(model).iterdir()} == {
-        "config.json", "generator.safetensors", "critic.safetensors", "generator.onnx", "README.md",
+        "config.json", "generator.safetensors", "critic.safetensors", "generator.onnx", "restorer.onnx", "README.md",
     }  # fmt: skip
     assert main(["export", run, "-o", model]) == 0
     photo = photos / "person0" / "studio_portrait.jpg"
@@ -155,7 +155,7 @@ def test_bad_requests(model: Path, portrait: Path, tmp_path: Path, capsys: pytes
     assert "AU12=3: an intensity lies in [0, 1]" in fails(capsys, *base, "--au", "AU12=3")
     assert "AU14 (dimpler) is not one of this model's" in fails(capsys, *base, "--au", "AU14=0.5")
     assert "did you mean happiness" in fails(capsys, *base, "--emotion", "happines")
-    assert "strength 1.5" in fails(capsys, *base, "--emotion", "anger", "--strength", 1.5)
+    assert "strength 1.6" in fails(capsys, *base, "--emotion", "anger", "--strength", 1.6)
     assert "face 2: the photo has 1" in fails(capsys, *base, "--au", "AU12=0.5", "--face", 2)
     assert "--face left" in fails(capsys, *base, "--au", "AU12=0.5", "--face", "left")
     assert "cannot read" in fails(capsys, *base, "--expression", tmp_path / "none.json")

@@ -72,6 +72,9 @@ _ALL = (
 #: Every AU this package knows, by code.
 ACTION_UNITS: Mapping[str, ActionUnit] = {unit.code: unit for unit in _ALL}
 
+#: The most that an emotion can be asked for; 1 is its recipe.
+MAX_STRENGTH = 1.5
+
 #: The seven basic emotions and contempt as AU recipes.
 #:
 #: Which AUs: EMFACS (Friesen & Ekman, EMFACS-7: Emotional Facial Action Coding System, 1983) in the form tabulated by
@@ -81,7 +84,7 @@ ACTION_UNITS: Mapping[str, ActionUnit] = {unit.code: unit for unit in _ALL}
 #: Intensities: ours, chosen so that ``strength`` 1 is a full but natural expression.
 EMOTIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
-    "happiness": {"AU06": 0.7, "AU12": 0.9, "AU25": 0.6},
+    "happiness": {"AU06": 0.6, "AU12": 0.9, "AU25": 0.5},
     "sadness": {"AU01": 0.8, "AU04": 0.6, "AU15": 0.8, "AU17": 0.5},
     "surprise": {"AU01": 0.8, "AU02": 0.8, "AU05": 0.7, "AU25": 0.8, "AU26": 0.8},
     "fear": {"AU01": 0.8, "AU02": 0.6, "AU04": 0.6, "AU05": 0.8, "AU07": 0.4, "AU20": 0.7, "AU25": 0.6, "AU26": 0.4},
@@ -152,13 +155,17 @@ def intensity_from_facs(code: float) -> float:
 class Request:
     """What is asked of one AU: an intensity in [0, 1], or, if ``relative``, a change in [-1, 1] of what is shown.
 
-    ``side`` is ``L`` or ``R`` for the person's left or right alone, empty for both.
+    ``side`` is ``L`` or ``R`` for the person's left or right alone, empty for both. Of an intensity that is not
+    relative, ``strength`` is the share of the way to it from what is shown, and with ``raises`` a face that shows more
+    keeps that.
     """
 
     code: str
     value: float
     relative: bool = False
     side: str = ""
+    strength: float = 1.0
+    raises: bool = False
 
     @property
     def name(self) -> str:
@@ -167,7 +174,10 @@ class Request:
 
     def resolve(self, shown: float) -> float:
         """Return the intensity asked for, in [0, 1], of a face that shows ``shown``."""
-        return min(1.0, max(0.0, shown + self.value)) if self.relative else self.value
+        if self.relative:
+            return min(1.0, max(0.0, shown + self.value))
+        goal = max(self.value, shown) if self.raises else self.value
+        return min(1.0, max(0.0, shown + self.strength * (goal - shown))) if self.strength != 1.0 else goal
 
 
 def parse_request(text: str, known: Iterable[str] = tuple(ACTION_UNITS)) -> Request:
@@ -265,21 +275,22 @@ def requests_from_mapping(
 
 
 def emotion_requests(name: str, strength: float, known: Iterable[str] = DEFAULT_AUS) -> tuple[Request, ...]:
-    """Return the requests that make an emotion at ``strength`` in [0, 1].
+    """Return the requests that make an emotion at ``strength`` in [0, 1.5].
 
-    Every AU in ``known`` is set, those outside the recipe to 0, so that the result does not depend on what the photo
-    showed; AUs of the recipe that ``known`` lacks are left out, if they are the lesser part of it. Blinking (AU45) is
-    left as the photo shows it.
+    ``strength`` is the share of the way from what a photo shows to the recipe: 0 is the photo, 1 the recipe, more goes
+    beyond it. Every AU in ``known`` is asked for: those of the recipe, which never fall below what is shown, and those
+    outside it, which go to 0. AUs of the recipe that ``known`` lacks are left out, if they are the lesser part of it.
+    Blinking (AU45) is left as the photo shows it.
 
     Raises:
         ActionUnitError: an unknown emotion (the nearest is named), one whose main AUs ``known`` lacks, or a strength
-            outside [0, 1].
+            out of range.
     """
     if name not in EMOTIONS:
         nearest = difflib.get_close_matches(name.lower(), EMOTIONS, n=1, cutoff=0.0)[0]
         raise ActionUnitError(f"unknown emotion {name!r}; did you mean {nearest}? Known: {', '.join(EMOTIONS)}")
-    if not 0.0 <= strength <= 1.0:
-        raise ActionUnitError(f"strength {strength:g}: it lies in [0, 1]")
+    if not 0.0 <= strength <= MAX_STRENGTH:
+        raise ActionUnitError(f"strength {strength:g}: it lies in [0, {MAX_STRENGTH:g}]")
     recipe, known = EMOTIONS[name], tuple(known)
     lacking = [code for code in recipe if code not in known]
     if sum(recipe[code] for code in lacking) > sum(recipe.values()) / 2:
@@ -287,4 +298,8 @@ def emotion_requests(name: str, strength: float, known: Iterable[str] = DEFAULT_
         raise ActionUnitError(
             f"{name} is made of {names}, which this model does not know; use a model that was trained on it"
         )
-    return tuple(Request(code, strength * recipe.get(code, 0.0)) for code in known if code != "AU45")
+    return tuple(
+        Request(code, recipe.get(code, 0.0), strength=strength, raises=code in recipe)
+        for code in known
+        if code != "AU45"
+    )

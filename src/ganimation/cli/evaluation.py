@@ -66,10 +66,14 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _add_figure(commands: Any) -> None:
-    parser = add_command(commands, "figure", _figure, "draw a figure of the paper with photos of your own")
-    names = "interpolation, single-aus, attention, emotions, variability, wild, limits"
+    parser = add_command(
+        commands, "figure", _figure, "draw a figure of the paper, or what each AU moves, with photos of your own"
+    )
+    names = "interpolation, single-aus, attention, emotions, variability, wild, limits, muscles"
     parser.add_argument("name", help=f"which: {names}")
-    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="single-aus, attention, variability: one")
+    parser.add_argument(
+        "photos", type=Path, nargs="+", metavar="PHOTO", help="single-aus, attention, variability, muscles: one"
+    )
     add_target(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the random expressions (default 0)")
     add_output(parser, ".png, .pdf or .svg; interpolation also .gif, .webp or .mp4")

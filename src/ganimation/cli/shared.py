@@ -76,7 +76,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--expression", type=Path, metavar="JSON", help='a file like {"AU12": 0.8, "AU06": "+0.3"}')
     parser.add_argument("--emotion", metavar="NAME", help=f"one of {', '.join(EMOTIONS)}")
-    parser.add_argument("--strength", type=float, default=1.0, help="of the emotion, in [0, 1] (default 1)")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the emotion, in [0, 1.5] (default 1)")
     add_model(parser)
     add_limit(parser)
 

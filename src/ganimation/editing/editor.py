@@ -159,7 +159,7 @@ class Editor:
         """Return the requests that make an emotion with this model's AUs, for :meth:`edit`.
 
         Raises:
-            ActionUnitError: an unknown emotion or a strength outside [0, 1].
+            ActionUnitError: an unknown emotion or a strength outside [0, 1.5].
         """
         return emotion_requests(name, strength, self.config.aus)
 

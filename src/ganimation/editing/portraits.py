@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ganimation.editing.backends import Network, load_networks
 from ganimation.faces import mesh
 from ganimation.faces.crop import Moved
-from ganimation.faces.geometry import MIDDLE, displacements, frame, sides
+from ganimation.faces.geometry import MIDDLE, sides, visible
 from ganimation.faces.pose import apertures, expect
 from ganimation.faces.windows import WINDOWS
 from ganimation.model import ONNX, RESTORER, ModelConfig
@@ -123,7 +123,7 @@ class MusclePortrait:
         shown: NDArray[np.floating],
     ) -> None:
         self._networks, self._config, self._shown = networks, config, np.asarray(shown, np.float64)
-        self._source, self._points, self._size = source, points, len(source)
+        self._source, self._points, self._size = source, visible(points), len(source)
 
     @cached_property
     def _guide(self) -> Array:
@@ -143,12 +143,13 @@ class MusclePortrait:
     def _reach(self) -> Array:
         """Where each AU may change the face, (AUs, n, n) in [0, 1]."""
         size = self._config.network_size
-        linear = frame((self._points + 0.5) / self._size)[:, :2]
-        shifts = np.linalg.norm(displacements().matrix(self._config.aus) @ linear.T, axis=2)
+        nothing, shifts = np.zeros(len(self._config.aus)), []
         corners, _ = mesh.vertices(self._points, self._points)
-        rings = [share * shifts[:, list(mesh.OVAL)] for _, share in mesh.RINGS]
-        of_vertices = np.concatenate([shifts[:, : mesh.FACE], *rings], axis=1)
-        moves = mesh.interpolate((corners + 0.5) * size / self._size - 0.5, _step(of_vertices, *MOVES).T, size)
+        for change in (*np.eye(len(nothing)), *-np.eye(len(nothing))):
+            _, after = mesh.vertices(self._points, expect(self._points, nothing, change, self._config.aus))
+            shifts.append(np.linalg.norm(after - corners, axis=1) / self._size)
+        both = np.maximum(*np.split(_step(np.stack(shifts), *MOVES), 2))
+        moves = mesh.interpolate((corners + 0.5) * size / self._size - 0.5, both.T, size)
         return np.maximum(moves.transpose(2, 0, 1), _step(np.abs(self._fields), *SHADES))
 
     @cached_property

@@ -1,7 +1,7 @@
 """The figures of the paper, on any photos: a function each, from an editor and photos to a sheet of pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from ganimation.editing.animation import alphas
 from ganimation.editing.editor import Editor
 from ganimation.editing.result import SAME, Edit, EditedFace
 from ganimation.errors import ActionUnitError, FaceError, MediaError, require
-from ganimation.faces.crop import CropTemplate, crop_from_photo, cut
+from ganimation.faces.crop import CropTemplate, apply, crop_from_photo, cut
+from ganimation.faces.geometry import measured
 from ganimation.faces.reader import Face
 from ganimation.media.credentials import add_credentials
 from ganimation.media.files import atomic
@@ -157,6 +158,31 @@ def limits(order: Order) -> Sheet:
     )
 
 
+def muscles(order: Order) -> Sheet:
+    """Return what each AU is to move, as arrows on the first photo: displacements of landmarks at full strength."""
+    photo, face = _only(order)
+    still = replace(face, aus={})
+    codes = [code for code in order.editor.config.aus if code in measured()]
+    tiles = [_arrows(photo.pixels, face, still.expected_points({code: 1.0})) for code in codes]
+    rows = [tiles[start : start + 4] for start in range(0, len(tiles), 4)]
+    rows[-1] += [None] * (4 - len(rows[-1]))  # type: ignore[list-item]
+    captions = {(index // 4, index % 4): _name(code) for index, code in enumerate(codes)}
+    return Sheet(rows, title="Displacement of landmarks at intensity 1", captions=captions)
+
+
+def _arrows(image: Pixels, face: Face, moved: NDArray[np.float64]) -> Pixels:
+    """Return a face in pale grey with an arrow for each landmark that moves visibly."""
+    tile = _face_of(image, face)
+    grey = cv2.cvtColor(cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    drawn = np.asarray(np.rint(0.5 * grey + 127), np.uint8)
+    transform = crop_from_photo(face.eyes, SIDE, _wider())
+    for start, end in zip(apply(transform, face.points), apply(transform, moved), strict=True):
+        if np.linalg.norm(end - start) > SIDE / 500:
+            ends = [tuple(np.rint(point * 16).astype(int).tolist()) for point in (start, end)]
+            cv2.arrowedLine(drawn, ends[0], ends[1], (178, 24, 43), 1, cv2.LINE_AA, 4, 0.3)
+    return drawn
+
+
 FIGURES: Mapping[str, Callable[[Order], Sheet]] = {
     "interpolation": interpolation,
     "single-aus": single_aus,
@@ -165,6 +191,7 @@ FIGURES: Mapping[str, Callable[[Order], Sheet]] = {
     "variability": variability,
     "wild": wild,
     "limits": limits,
+    "muscles": muscles,
 }
 
 
@@ -307,9 +334,13 @@ def _emotion(config: ModelConfig, name: str) -> Expression | None:
 
 def _face_of(image: Pixels, face: Face) -> Pixels:
     """Return a face with some room around it, (SIDE, SIDE, 3)."""
+    return cut(image, crop_from_photo(face.eyes, SIDE, _wider()), SIDE)
+
+
+def _wider() -> CropTemplate:
+    """Return the template of the tiles, with some room around the face."""
     template = CropTemplate()
-    wider = CropTemplate(0.5 + (template.eye_height - 0.5) / MARGIN, template.eye_distance / MARGIN)
-    return cut(image, crop_from_photo(face.eyes, SIDE, wider), SIDE)
+    return CropTemplate(0.5 + (template.eye_height - 0.5) / MARGIN, template.eye_distance / MARGIN)
 
 
 def _masks(face: EditedFace) -> list[Pixels]:

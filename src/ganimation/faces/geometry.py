@@ -88,6 +88,11 @@ def displacements() -> Displacements:
         )
 
 
+def measured() -> tuple[str, ...]:
+    """Return the AUs whose displacement is known."""
+    return (*displacements().aus, "AU45")
+
+
 def frame(points: NDArray[np.floating]) -> Array:
     """Return the affine transform from the mean face to a face, (2, 3), a least-squares fit over :data:`STILL`.
 
@@ -141,7 +146,7 @@ def move(
         for eye, asked in enumerate(closing if len(closing) == 2 else closing.repeat(2)):
             _close(moved, eye, float(asked), shown_closed, placed)
     for upper, lower in APERTURES:
-        _stop(moved, upper, lower, placed)
+        _stop(np.asarray(points, np.float64), moved, upper, lower, placed)
     return moved
 
 
@@ -170,11 +175,12 @@ def _close(moved: Array, eye: int, asked: float, shown: float, placed: Array) ->
     moved[list(_FOLDS[eye])] += _FOLLOW * _UPPER_LID * travel
 
 
-def _stop(moved: Array, upper: tuple[int, ...], lower: tuple[int, ...], placed: Array) -> None:
-    """Let rims that would cross meet in the middle, in place."""
+def _stop(points: Array, moved: Array, upper: tuple[int, ...], lower: tuple[int, ...], placed: Array) -> None:
+    """Let rims that would cross meet in the middle, in place; those of closed lips may lie crossed a little before."""
     down = placed[:, 1] / np.linalg.norm(placed[:, 1])
     above, below = list(upper[1:-1]), list(lower[1:-1])
-    crossed = np.minimum(0.0, (moved[below] - moved[above]) @ down)[:, None] * down
+    before, after = (np.minimum(0.0, (at[below] - at[above]) @ down) for at in (points, moved))
+    crossed = np.minimum(0.0, after - before)[:, None] * down
     moved[above] += crossed / 2
     moved[below] -= crossed / 2
 
@@ -187,8 +193,8 @@ def kept(
 ) -> tuple[Array, Array]:
     """Return two outlines of an aperture, (N, 2) each: after a change, and of what was seen before and stays as it was.
 
-    Each rim hides and shades a little of what is behind it, so where a rim moved the part that is kept is narrower, by
-    as much as it moved and at most by ``margin``.
+    Each rim shades a little of what is behind it, so where a rim opens the part that is kept is narrower, by as much as
+    it opens and at most by ``margin``.
 
     Args:
         points: (478, 2), landmarks before.
@@ -200,10 +206,8 @@ def kept(
     across = points[lower] - points[upper]
     width = np.linalg.norm(across, axis=1, keepdims=True)
     towards = across / np.maximum(width, 1e-9)
-    lost = [
-        np.minimum(np.minimum(np.linalg.norm(moved[rim] - points[rim], axis=1, keepdims=True), margin), width / 2)
-        for rim in (upper, lower)
-    ]
+    opened = [sign * ((moved[rim] - points[rim]) * towards).sum(axis=1) for rim, sign in ((upper, -1), (lower, 1))]
+    lost = [np.minimum(np.clip(amount, 0.0, margin)[:, None], width / 2) for amount in opened]
     rest = np.concatenate([points[upper] + lost[0] * towards, (points[lower] - lost[1] * towards)[::-1]])
     return np.concatenate([moved[upper], moved[lower][::-1]]), rest
 
@@ -237,3 +241,20 @@ def expected_points(points: NDArray[np.floating], shown: Mapping[str, float], ta
     codes = tuple(target)
     change = np.array([target[code] - shown.get(code, 0.0) for code in codes])
     return move(points, change, codes, shown.get("AU45", 0.0))
+
+
+#: How far the visible rim of a lower lid is below its landmarks, as a share of the eye's opening.
+_WATERLINE = 0.2
+
+
+def visible(points: NDArray[np.floating]) -> Array:
+    """Return landmarks whose lower lids are where a closing upper lid ends, (478, 2) in the unit of ``points``.
+
+    The landmarker puts a lower lid at the eyeball. The pale rim below it is hidden when the eye closes: it belongs to
+    what an upper lid covers.
+    """
+    seen = np.array(points, np.float64)
+    for upper, lower in LIDS:
+        above, below = list(upper[1:-1]), list(lower[1:-1])
+        seen[below] += _WATERLINE * (seen[below] - seen[above])
+    return seen

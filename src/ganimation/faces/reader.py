@@ -1,17 +1,18 @@
 """From a photo to its faces: detection, landmarks, alignment and AU intensities in one call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ganimation.action_units import check_intensity, parse_code
 from ganimation.faces import crop
 from ganimation.faces.annotator import APPEARANCE_SIDE, APPEARANCE_TEMPLATE, Annotator
 from ganimation.faces.crop import CropTemplate, Transform
 from ganimation.faces.detector import Detection, FaceDetector
-from ganimation.faces.geometry import displacements
+from ganimation.faces.geometry import displacements, expected_points, measured
 from ganimation.faces.landmarks import (
     SIDE,
     FaceLandmarker,
@@ -57,6 +58,20 @@ class Face:
             "score": round(self.score, 4),
             "aus": {code: round(value, 4) for code, value in self.aus.items()},
         }
+
+    def expected_points(self, expression: Mapping[str, float]) -> NDArray[np.float64]:
+        """Return where the landmarks are expected at other intensities, (478, 2) in pixels of the photo.
+
+        Args:
+            expression: intensity in [0, 1] by AU; AUs that are not named stay as they are.
+
+        Raises:
+            ActionUnitError: an AU whose displacement is not known, or an intensity out of range.
+        """
+        target = {parse_code(code, measured()): value for code, value in expression.items()}
+        for code, value in target.items():
+            check_intensity(value, code)
+        return expected_points(self.points, self.aus, target)
 
     def crop_from_photo(self, size: int, template: CropTemplate) -> Transform:
         """Return the similarity that cuts this face out, see :mod:`ganimation.faces.crop`."""

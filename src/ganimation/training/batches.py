@@ -16,7 +16,7 @@ from torch import Tensor
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
 from ganimation.faces.crop import apply
-from ganimation.faces.geometry import mirrored
+from ganimation.faces.geometry import mirrored, visible
 from ganimation.faces.pose import expect, pose
 from ganimation.training.config import Phase, TargetMix, TrainingConfig, emphasis_of
 from ganimation.training.erase import erase
@@ -179,7 +179,7 @@ class Batches:
         image = np.clip((face.astype(np.float32) / 127.5 - 1.0) * (1.0 + gain) + bias, -1.0, 1.0)
         points = None
         if self._config.generator == "muscles":
-            points = apply(matrix, self._dataset.landmarks(row) * stored - 0.5)
+            points = visible(apply(matrix, self._dataset.landmarks(row) * stored - 0.5))
         if flip:
             image = np.ascontiguousarray(image[:, ::-1])
             points = None if points is None else mirrored(points, size)

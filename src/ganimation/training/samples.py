@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
+from ganimation.faces.geometry import visible
 from ganimation.faces.pose import expect, pose
 from ganimation.media.files import atomic
 from ganimation.networks.build import AnyGenerator
@@ -44,7 +45,7 @@ def sheet(generator: AnyGenerator, dataset: FaceDataset, config: TrainingConfig)
     faces = dataset.images(rows, config.size)
     device = next(generator.parameters()).device
     source = torch.from_numpy(faces.transpose(0, 3, 1, 2).copy()).to(device).float() / 127.5 - 1
-    points = [dataset.landmarks(int(row)) * config.size - 0.5 for row in rows]
+    points = [visible(dataset.landmarks(int(row)) * config.size - 0.5) for row in rows]
     shown = dataset.aus[rows]
     columns, masks = [faces], [np.full_like(faces, 255)]
     for edit in EDITS:

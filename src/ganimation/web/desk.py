@@ -206,7 +206,7 @@ def emotion(editor: Editor, work: Work, name: str, strength: float) -> dict[str,
     """
     asked = dict(work.shown)
     for request in editor.emotion(name, strength):
-        asked[request.code] = request.value
+        asked[request.code] = request.resolve(work.shown[request.code])
     return asked
 
 
