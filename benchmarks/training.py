@@ -118,7 +118,7 @@ def ours(config: TrainingConfig, batch: Batch, precision: str, *, compiled: bool
     whole, channels_last = last is not None, bool(last)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)  # type: ignore[arg-type]
     fabric.launch()
-    state = build_state(config, AUS, fabric, compiled=compiled)
+    state = build_state(config, DEFAULT_AUS, fabric, compiled=compiled)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     if whole:
         for net in (state.generator, state.critic):

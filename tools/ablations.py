@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ganimation.data.dataset import DatasetInfo
 from ganimation.evaluation import measures
-from ganimation.evaluation.exam import choose_split, look_at_faces
+from ganimation.evaluation.exam import STEPPED, choose_split, look_at_faces
 from ganimation.evaluation.panel import Panel
 from ganimation.evaluation.subjects import Model
 from ganimation.evaluation.trials import Faces, Trial, plan, sit
@@ -24,7 +24,7 @@ LOOKED_AT, NEUTRAL = 210, 24
 PORTRAIT = ROOT / "examples" / "portrait.jpg"
 HEAD = (
     "| model | annotator: PCC, AUs at .7, rise | judge: PCC, AUs at .7, rise | identity | change in place "
-    "| zero edit, dB |"
+    "| zero edit, dB | landmarks: error, AUs in band, iris shift, lids | response at .1 .2 .3 .5 .7 |"
 )
 
 
@@ -40,10 +40,10 @@ def main() -> None:
     info = DatasetInfo.read(options.dataset)
     panel = Panel(info.template)
     faces = look_at_faces(options.dataset, info, choose_split(info), LOOKED_AT, panel)
-    trials = plan(faces.shown, info.aus, NEUTRAL)
+    trials = plan(faces.shown, info.aus, NEUTRAL, steps=STEPPED)
     neutral = {trial.face for trial in trials if trial.kind == "single"}
-    trials = [trial for trial in trials if trial.face in neutral and trial.kind in ("single", "zero")]
-    lines = [HEAD, "|---|--:|--:|--:|--:|--:|"]
+    trials = [trial for trial in trials if trial.face in neutral and trial.kind in ("single", "step", "zero")]
+    lines = [HEAD, "|---|--:|--:|--:|--:|--:|--:|--:|"]
     for model in options.models:
         lines.append(row(model, trials, faces, info.aus, panel, options.jobs))
         print(lines[-1], flush=True)
@@ -63,7 +63,12 @@ def row(folder: Path, trials: list[Trial], faces: Faces, aus: Sequence[str], pan
     ]
     place = found["change in place"]
     cells += [f"{found['identity']['single AUs']['mean']:.2f}", f"{place['upper']:.2f}, {place['lower']:.2f}"]
-    cells += [f"{found['zero edit PSNR']['mean']:.1f}"]
+    cells.append(f"{found['zero edit PSNR']['mean']:.1f}")
+    moved = found["movement"]
+    cells.append(
+        f"{moved['error']:.2f}, {moved['in band']}, {100 * moved['iris shift']:.1f} %, {moved['lid aperture']:.2f}"
+    )
+    cells.append(" ".join(f"{value:.2f}" for value in moved["response"][:-1]))
     return f"| {folder.name} | {' | '.join(cells)} |"
 
 

@@ -34,6 +34,8 @@ MORE = ("AU11", "AU14", "AU16", "AU18", "AU22", "AU23", "AU27")
 MIN_PEOPLE = 10
 #: Displacements below this share of the side are noise of landmarks (a third of a pixel of 128).
 NOISE = 0.0025
+#: Bounds of the factors by which confined displacements are brought back to size.
+AMPLITUDES = (1.0, 2.5)
 #: Heights in the mean face between which an upper half's AU fades out, and a lower half's in.
 FADE = ((0.44, 0.54), (0.38, 0.48))
 
@@ -111,6 +113,18 @@ def confine(values: Array, aus: tuple[str, ...], mean: Array) -> Array:
     return np.asarray(kept * np.maximum(0.0, 1 - NOISE / np.maximum(size, 1e-9)), np.float64)
 
 
+def amplify(values: Array, shifts: Array, codes: Array) -> Array:
+    """Return confined displacements at the size that fits best: confining and taking noise off made them smaller.
+
+    One factor an AU, all by least squares together, within :data:`AMPLITUDES`.
+    """
+    flat = values.reshape(len(values), -1)
+    square = (flat @ flat.T) * (codes.T @ codes)
+    right = np.einsum("nk,nk->k", codes, shifts.reshape(len(shifts), -1) @ flat.T)
+    factors = np.linalg.lstsq(square + RIDGE * np.diag(np.square(flat).sum(axis=1)), right, rcond=None)[0]
+    return np.asarray(values * np.clip(factors, *AMPLITUDES)[:, None, None], np.float64)
+
+
 def _together(shift: Array, mean: Array) -> Array:
     """Return a displacement (478, 2) under which the lips neither part nor cross; chin and philtrum follow them.
 
@@ -147,7 +161,8 @@ def explained(
     folds = np.array([fold_of[person] for person in people])
     predicted = np.zeros_like(shifts)
     for fold in range(FOLDS):
-        values = confine(regress(shifts[folds != fold], codes[folds != fold], mirror), aus, mean)
+        own = shifts[folds != fold], codes[folds != fold]
+        values = amplify(confine(regress(*own, mirror), aus, mean), *own)
         predicted[folds == fold] = np.tensordot(codes[folds == fold], values, axes=1)
     wrong, power = (np.square(x[:, :468]).sum(axis=(1, 2)) for x in (shifts - predicted, shifts))
     strongest = codes.argmax(axis=1)
@@ -203,7 +218,7 @@ def main() -> None:
     scale, mean = to_template(seen[codes.sum(axis=1) == 0].mean(axis=0), mirror)
     shifts, differences = within_people(scale * seen, people), within_people(codes, people)
     share, by_au = explained(shifts, differences, people, mirror, aus, mean)
-    values = confine(regress(shifts, differences, mirror), aus, mean)
+    values = amplify(confine(regress(shifts, differences, mirror), aus, mean), shifts, differences)
     enough = [k for k in range(len(aus)) if k < len(CODED) or len(set(people[codes[:, k] > 0])) >= MIN_PEOPLE]
     triangles = triangulate(mean, values, aus)
     kept = tuple(aus[k] for k in enough)

@@ -48,15 +48,16 @@ def geometry(number: int, size: int) -> torch.Tensor:
 
 def test_muscles_shapes_ranges_and_gradients() -> None:
     torch.manual_seed(0)
-    generator = Muscles(5, width=4, blocks=2, restorer_width=4)
+    generator = Muscles("uulbl", width=4, blocks=2, restorer_width=4)
     torch.nn.init.normal_(generator.shading.fields.weight, 0, 0.1)
     source, change = torch.rand(3, 3, 64, 64) * 2 - 1, torch.rand(3, 5) - 0.5
     change[1] = 0
-    color, hole, fields = generator(source, change, geometry(3, 64))
+    color, hole, fields, drawn = generator(source, change, geometry(3, 64))
     assert color.shape == (3, 3, 64, 64)
     assert fields.shape == (3, 5, 64, 64)
     assert color.abs().max() <= 1
     assert not fields[1].any()
+    assert torch.equal(drawn[1], hole[1])
     assert torch.equal(hole, geometry(3, 64)[:, 5:6])
     color.square().mean().backward()
     assert_gradients(generator)
@@ -99,7 +100,7 @@ def test_a_restorer_does_not_see_the_hole() -> None:
 
 def test_shading_is_nothing_at_first_and_outside_the_face() -> None:
     torch.manual_seed(0)
-    shading, maps = Shading(5, width=4, blocks=1), geometry(1, 64)[:, :3]
+    shading, maps = Shading("uulbl", width=4, blocks=1), geometry(1, 64)[:, :3]
     source = torch.rand(1, 3, 64, 64)
     assert shading(source, maps).abs().max() < 0.1
     torch.nn.init.normal_(shading.fields.weight, 0, 0.1)

@@ -22,7 +22,9 @@ from ganimation.training.export import export, write_onnx
 @pytest.mark.parametrize("kind", ["conditioned", "muscles"])
 def test_onnx_is_the_network(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    shape = {"kind": kind, "width": 4, "blocks": 1} | ({"restorer_width": 4} if kind == "muscles" else {})
+    shape = {"kind": kind, "width": 4, "blocks": 1} | (
+        {"restorer_width": 4, "halves": "uul"} if kind == "muscles" else {}
+    )
     config = ModelConfig(("AU01", "AU02", "AU12"), 64, "relative", shape)
     generator = build_generator(shape, 3)
     if isinstance(generator, Muscles):

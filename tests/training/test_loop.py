@@ -17,6 +17,7 @@ import torch
 from lightning_fabric import Fabric
 from pyarrow import parquet
 
+from ganimation.action_units import DEFAULT_AUS
 from ganimation.data.dataset import FaceDataset, write_shards
 from ganimation.errors import DatasetError, ModelError, TrainingError
 from ganimation.training import checkpoints
@@ -63,13 +64,13 @@ def test_a_run_writes_what_it_says(run: Path) -> None:
 def test_phases_train_what_they_name(dataset: Path, tmp_path: Path) -> None:
     """The critic phase leaves the generator alone, the pairs phase the critic."""
     pairs, critic, _ = TINY.phases
-    start, _ = build_networks(TINY, 16)
+    start, _ = build_networks(TINY, DEFAULT_AUS)
     for phases, moved, still in (((pairs,), "generator", "critic"), ((critic,), "critic", "generator")):
         config = dataclasses.replace(TINY, phases=phases)
         run = train_tiny(dataset, tmp_path / moved, config)
         found = checkpoints.newest(run / "checkpoints")
         assert found is not None
-        fresh = dict(zip(("generator", "critic"), build_networks(config, 16), strict=True))
+        fresh = dict(zip(("generator", "critic"), build_networks(config, DEFAULT_AUS), strict=True))
         assert any(not torch.equal(value, found[1][moved][name]) for name, value in fresh[moved].state_dict().items())
         assert all(torch.equal(value, found[1][still][name]) for name, value in fresh[still].state_dict().items())
     assert start.num_aus == 16

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ganimation.action_units import DEFAULT_AUS
 from ganimation.errors import ModelError, TrainingError
 from ganimation.model import CRITIC, GENERATOR, hash_weights
 from ganimation.training import checkpoints
@@ -23,7 +24,7 @@ def test_a_model_gives_its_weights_and_its_shape(model: Path) -> None:
     assert (config.generator, config.size, config.generator_width) == ("muscles", 64, 4)
     assert (config.critic_width, config.critic_cap, config.critic_spectral) == (4, 8, True)
     assert config.init == start.fingerprint
-    generator, critic = build_networks(config, 16, start)
+    generator, critic = build_networks(config, DEFAULT_AUS, start)
     assert all(torch.equal(value, start.generator[name]) for name, value in generator.state_dict().items())
     assert all(torch.equal(value, start.critic[name]) for name, value in critic.state_dict().items())
 
@@ -32,7 +33,7 @@ def test_at_another_size_the_head_of_the_critic_begins_anew(model: Path) -> None
     start = Start.read(model)
     config = dataclasses.replace(start.fit(SMALL), size=128)
     assert start.misfit(config) is None
-    _, critic = build_networks(config, 16, start)
+    _, critic = build_networks(config, DEFAULT_AUS, start)
     assert critic.aus.weight.shape[-2:] == (8, 8)
     name = "realism.parametrizations.weight.original"
     assert torch.equal(critic.state_dict()[name], start.critic[name])
@@ -92,5 +93,5 @@ def test_a_model_without_a_critic_can_be_begun_from(model: Path, tmp_path: Path)
         if path.name != CRITIC:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     start = Start.read(tmp_path)
-    generator, _ = build_networks(start.fit(SMALL), 16, start)
+    generator, _ = build_networks(start.fit(SMALL), DEFAULT_AUS, start)
     assert all(torch.equal(value, start.generator[name]) for name, value in generator.state_dict().items())

@@ -58,6 +58,10 @@ class Exam:
                 temporary.write_text(text(), encoding="utf-8")
 
 
+#: Neutral faces that sit the steps, at most.
+STEPPED = 8
+
+
 def make_folder(folder: Path) -> None:
     """Make the folder of a report, before the exam that it is for.
 
@@ -113,7 +117,7 @@ def examine(
         "copy": copy,
         "warp": Warp(looked.shown, np.stack([panel.points(crop) for crop in looked.crops])),
     }
-    trials = plan(looked.shown, info.aus, neutral, looked.sessions, seed)
+    trials = plan(looked.shown, info.aus, neutral, looked.sessions, seed, min(neutral, STEPPED))
     answers = _all_sit(subjects, trials, looked, panel, jobs, progress)
     results = {name: _results(trials, answer, looked, info, panel) for name, answer in answers.items()}
     about: dict[str, Any] = {

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ganimation.action_units import half_of
 from ganimation.errors import require
-from ganimation.evaluation import metrics
+from ganimation.evaluation import metrics, movement
 from ganimation.evaluation.judges import CLASSIFIERS, EMOTIONS
 from ganimation.evaluation.trials import LEVELS, Answers, Faces, Trial, is_full
 
@@ -254,7 +254,7 @@ def report(
     """
     kinds = np.array([trial.kind for trial in trials])
     full = [is_full(trial) for trial in trials]
-    moved = ~np.isin(kinds, ("zero", "single"))
+    moved = ~np.isin(kinds, ("zero", "single", "step"))
     return {
         "readers": {
             reader: _of_reader(trials, answers.read[reader], faces.read[reader], faces.shown, aus, seen[reader])
@@ -273,6 +273,9 @@ def report(
             for index, code in enumerate(aus)
             if any(rows := [is_full(trial) and trial.au == index for trial in trials])
         },
+        "movement": movement.report(
+            trials, answers.points, np.stack([look.points for look in faces.looks]), faces.shown, aus
+        ),
         "faces lost": int(np.isnan(answers.read["annotator"]).any(axis=1).sum()),
     }
 
@@ -321,7 +324,11 @@ def _of_reader(
         "aus at .7": sum(row["pcc"] >= 0.7 for row in rows),
         "rise": float(np.mean([row["rise"] for row in rows])),
         "leakage": leakage(after).tolist(),
-        "gain": {kind: _with_interval(gain[kinds == kind]) for kind in dict.fromkeys(kinds.tolist()) if kind != "zero"},
+        "gain": {
+            kind: _with_interval(gain[kinds == kind])
+            for kind in dict.fromkeys(kinds.tolist())
+            if kind not in ("zero", "step")
+        },
     }
 
 

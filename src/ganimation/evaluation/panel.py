@@ -24,12 +24,14 @@ class Look:
         landmarks: (136,), features of the geometry judge.
         emotions: (3, 7), probabilities by classifier.
         identity: (128,), dlib's embedding.
+        points: (478, 2), the annotator's landmarks in shares of the side.
     """
 
     annotator: Array
     landmarks: Array
     emotions: Array
     identity: Array
+    points: Array
 
 
 class Panel:
@@ -61,11 +63,13 @@ class Panel:
 
     def look(self, crop: Pixels, emotions: bool, identity: bool) -> Look:
         """Look at a face (S, S, 3) RGB uint8; emotions and identity are slower and looked at when asked."""
+        face = self._reader.read_crop(crop, self._template)
         return Look(
-            np.asarray(self._reader.measure_crops(crop[None], self._template)[0], np.float64),
+            np.full(len(self._reader.aus), np.nan) if face is None else np.array(list(face.aus.values())),
             self._landmarks(crop[None])[0],
             self._emotions(crop) if emotions else np.full((3, 7), np.nan),
             self._identity(crop) if identity else np.full(128, np.nan),
+            np.full((478, 2), np.nan) if face is None else (face.points + 0.5) / len(crop),
         )
 
     def read(self, looks: list[Look], cells: NDArray[np.float32]) -> dict[str, Array]:

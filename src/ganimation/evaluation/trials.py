@@ -14,6 +14,8 @@ from ganimation.evaluation.subjects import Edited, Subject
 from ganimation.faces.crop import WAIST
 
 LEVELS = (0.0, 0.5, 1.0)
+#: Changes of a single AU, as shares of the way from what a face shows to 1, by which the response is measured.
+STEPS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 Pixels = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -24,13 +26,13 @@ class Trial:
     """One thing asked of one face.
 
     Attributes:
-        kind: ``single``, ``pair``, ``random``, ``emotion``, ``zero`` or ``true`` (the target is another photo of the
-            session, and known).
+        kind: ``single``, ``step``, ``pair``, ``random``, ``emotion``, ``zero`` or ``true`` (the target is another photo
+            of the session, and known).
         face: row in the exam's faces.
         target: (AUs,) in [0, 1].
         name: for people.
-        au: of a ``single``, its place among the AUs; else -1.
-        level: of a ``single``.
+        au: of a ``single`` and a ``step``, its place among the AUs; else -1.
+        level: of a ``single``, the intensity; of a ``step``, the share of the way to 1.
         truth: of a ``true``, the row of the photo that has the target's AUs; else -1.
     """
 
@@ -44,7 +46,12 @@ class Trial:
 
 
 def plan(
-    shown: Array, aus: Sequence[str], neutral: int, sessions: NDArray[np.int64] | None = None, seed: int = 0
+    shown: Array,
+    aus: Sequence[str],
+    neutral: int,
+    sessions: NDArray[np.int64] | None = None,
+    seed: int = 0,
+    steps: int = 0,
 ) -> list[Trial]:
     """Return all trials: single AUs of the most neutral faces, and one of every other kind of every face.
 
@@ -54,6 +61,7 @@ def plan(
         neutral: how many faces sit the single AUs; those that show least.
         sessions: (faces,), equal where the true picture of another expression is known, -1 where not.
         seed: of what is drawn.
+        steps: how many of the neutral faces sit the steps.
     """
     rng = np.random.default_rng(seed)
     trials = []
@@ -63,6 +71,12 @@ def plan(
                 target = shown[face].copy()
                 target[au] = level
                 trials.append(Trial("single", face, target, f"{code} {level:g}", au, level))
+    for face in np.argsort(shown.sum(axis=1), kind="stable")[: min(steps, neutral)].tolist():
+        for au, code in enumerate(aus):
+            for share in STEPS:
+                target = shown[face].copy()
+                target[au] += share * (1 - target[au])
+                trials.append(Trial("step", face, target, f"{code} +{share:g}", au, share))
     recipes = {name: recipe for name, recipe in EMOTIONS.items() if recipe and set(recipe) <= set(aus)}
     for face, own in enumerate(shown):
         trials.append(Trial("zero", face, own.copy(), "as it is"))
@@ -102,6 +116,7 @@ class Answers:
         mask: (T, 3), mean and spread of A, and the share of pixels that change by more than 8 grey levels.
         pooled: (T, 320), features for distances between sets.
         pictures: the answers themselves, (T, S, S, 3).
+        points: (T, 478, 2), landmarks in shares of the side.
     """
 
     read: Mapping[str, Array]
@@ -112,6 +127,7 @@ class Answers:
     mask: Array
     pooled: Array
     pictures: Pixels
+    points: Array
 
 
 @dataclass(frozen=True)
@@ -185,7 +201,8 @@ def sit(
     identity = np.linalg.norm(np.stack([look.identity for look in looks]) - before, axis=1)
     identity[[not (is_full(trial) or trial.kind == "emotion") for trial in trials]] = np.nan
     emotions = np.stack([look.emotions for look in looks])
-    return Answers(panel.read(looks, cells), emotions, identity, change, psnr, mask, pooled, pictures)
+    points = np.stack([look.points for look in looks])
+    return Answers(panel.read(looks, cells), emotions, identity, change, psnr, mask, pooled, pictures, points)
 
 
 def is_full(trial: Trial) -> bool:

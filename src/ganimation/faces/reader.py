@@ -136,18 +136,11 @@ class FaceReader:
 
         Nothing is searched, so this is several times faster than :meth:`read`.
         """
-        region = region_from_eyes(face.eyes)
-        looks = self._landmarker(both_ways(cut_region(image, region)[None]))
-        if min(looks.presence) < MIN_PRESENCE:
+        found = self._look(image, region_from_eyes(face.eyes), face.score)
+        if found is None:
             return None
-        points, eyes = place(looks, 0, region)
-        grown = np.linalg.norm(eyes[1] - eyes[0]) / np.linalg.norm(face.eyes[1] - face.eyes[0])
-        if not 1 / LEAP < grown < LEAP:
-            return None
-        values = self._annotator(looks, appearance(image, eyes)[None])[0]
-        low, high = points.min(axis=0), points.max(axis=0)
-        aus = {code: float(value) for code, value in zip(self._annotator.aus, values, strict=True)}
-        return Face((*low.tolist(), *(high - low).tolist()), face.score, points, eyes, aus)
+        grown = np.linalg.norm(found.eyes[1] - found.eyes[0]) / np.linalg.norm(face.eyes[1] - face.eyes[0])
+        return found if 1 / LEAP < grown < LEAP else None
 
     def points_of_crop(self, crop: NDArray[np.uint8], template: CropTemplate) -> NDArray[np.float64]:
         """Return the landmarks, (478, 2) in pixels, of a face that is aligned already: (S, S, 3) RGB uint8."""
@@ -167,14 +160,27 @@ class FaceReader:
         Returns:
             intensities in [0, 1]; NaN where the landmarker sees no face.
         """
-        region = region_from_eyes(template.eyes(crops.shape[1]))
         found = np.full((len(crops), len(self._annotator.aus)), np.nan, np.float32)
         for row, image in enumerate(crops):
-            looks = self._landmarker(both_ways(cut_region(image, region)[None]))
-            if min(looks.presence) >= MIN_PRESENCE:
-                _, eyes = place(looks, 0, region)
-                found[row] = self._annotator(looks, appearance(image, eyes)[None])[0]
+            face = self.read_crop(image, template)
+            if face is not None:
+                found[row] = list(face.aus.values())
         return found
+
+    def read_crop(self, crop: NDArray[np.uint8], template: CropTemplate) -> Face | None:
+        """Return a face that is aligned already, (S, S, 3) RGB uint8, or ``None``; see :meth:`measure_crops`."""
+        return self._look(crop, region_from_eyes(template.eyes(len(crop))), 1.0)
+
+    def _look(self, image: NDArray[np.uint8], region: Transform, score: float) -> Face | None:
+        """Return the face in a region of an image, or ``None`` if there is none."""
+        looks = self._landmarker(both_ways(cut_region(image, region)[None]))
+        if min(looks.presence) < MIN_PRESENCE:
+            return None
+        points, eyes = place(looks, 0, region)
+        values = self._annotator(looks, appearance(image, eyes)[None])[0]
+        low, high = points.min(axis=0), points.max(axis=0)
+        aus = {code: float(value) for code, value in zip(self._annotator.aus, values, strict=True)}
+        return Face((*low.tolist(), *(high - low).tolist()), score, points, eyes, aus)
 
 
 def both_ways(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -23,4 +23,8 @@ def build_generator(arguments: Mapping[str, Any], num_aus: int) -> AnyGenerator:
     kind = rest.pop("kind", "conditioned")
     if kind not in ("conditioned", "muscles"):
         raise ValueError(f"a generator of the kind {kind!r}; it is conditioned or muscles")
-    return Muscles(num_aus, **rest) if kind == "muscles" else Generator(num_aus, **rest)
+    if kind == "conditioned":
+        return Generator(num_aus, **rest)
+    if len(rest["halves"]) != num_aus:
+        raise ValueError(f"halves {rest['halves']!r} are not of {num_aus} AUs")
+    return Muscles(**rest)

@@ -18,8 +18,8 @@ class Critic(nn.Module):
         width: channels of the first layer, doubled by each further one. The paper's network: 64.
         layers: stride-2 convolutions. The paper's network: 6, hence maps of H/64 x W/64.
         cap: most channels a layer may have. The paper's network: 2048, reached by doubling alone.
-        spectral: normalise each convolution's weights by their spectral norm (Miyato et al. 2018), which bounds how
-            steep the critic is without a gradient penalty. Beyond the paper.
+        spectral: normalise the weights of the body by their spectral norm (Miyato et al. 2018), which bounds how steep
+            it is without a gradient penalty, with a negative slope of 0.2 that lets it see more. Beyond the paper.
     """
 
     def __init__(
@@ -33,9 +33,8 @@ class Critic(nn.Module):
         for before, after in pairwise(channels):
             layer = nn.Conv2d(before, after, 4, 2, 1)
             self.body.append(spectral_norm(layer) if spectral else layer)
-            self.body.append(nn.LeakyReLU(0.01, inplace=True))
-        realism = nn.Conv2d(channels[-1], 1, 3, padding=1, bias=False)
-        self.realism = spectral_norm(realism) if spectral else realism
+            self.body.append(nn.LeakyReLU(0.2 if spectral else 0.01, inplace=True))
+        self.realism = nn.Conv2d(channels[-1], 1, 3, padding=1, bias=False)
         self.aus = nn.Conv2d(channels[-1], num_aus, size // 2**layers, bias=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:

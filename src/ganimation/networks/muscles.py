@@ -20,19 +20,24 @@ from ganimation.networks.generator import InstanceNorm, ResidualBlock, ResizeCon
 DARKEST, BRIGHTEST = -1.2, 0.8
 #: Channels that guide the shading network: x and y in the mean face, and whether there is a face.
 GUIDE = 3
+#: Where the halves of a face meet, in the guide's height, and over how much they fade into each other.
+WAIST, FADE = -0.04, 0.12
 
 
 class Shading(nn.Module):
     """Shading fields of a photo, one an AU.
 
     Args:
-        num_aus: fields.
+        halves: of each AU, where it may shade: the ``u``pper half of the face, the ``l``ower one, or ``b``oth.
         width: channels of the first layer; the residual blocks have four times as many.
         blocks: residual blocks.
     """
 
-    def __init__(self, num_aus: int, width: int = 32, blocks: int = 4) -> None:
+    def __init__(self, halves: str, width: int = 32, blocks: int = 4) -> None:
         super().__init__()
+        num_aus = len(halves)
+        shares = torch.tensor([[float(half != "l"), float(half != "u")] for half in halves])
+        self.register_buffer("halves", shares[:, :, None, None], persistent=False)
         self.stem = nn.Sequential(nn.Conv2d(3 + GUIDE, width, 7, padding=3, bias=False), InstanceNorm(width), nn.ReLU())
         self.down = nn.Sequential(*_down(width, 2 * width), *_down(2 * width, 4 * width))
         self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(blocks)))
@@ -50,7 +55,9 @@ class Shading(nn.Module):
         """
         x = self.stem(torch.cat([source, guide], dim=1))
         fields: Tensor = self.fields(self.up(self.blocks(self.down(x))))
-        return fields * guide[:, 2:]
+        height = ((guide[:, 1:2] - WAIST) / FADE + 0.5).clamp(0, 1)
+        halves: Tensor = self.halves  # type: ignore[assignment]
+        return fields * guide[:, 2:] * ((1 - height) * halves[:, 0] + height * halves[:, 1])
 
 
 def _down(channels_in: int, channels_out: int) -> list[nn.Module]:
@@ -110,19 +117,19 @@ class Muscles(nn.Module):
     """The generator whose edits are linear in the intensities: shading fields, and restored apertures.
 
     Args:
-        num_aus: length of a change.
-        width: see :class:`Shading`; likewise ``blocks``.
+        halves: see :class:`Shading`; likewise ``width`` and ``blocks``.
+        width: see there.
         blocks: see there.
         restorer_width: see :class:`Restorer`.
     """
 
-    def __init__(self, num_aus: int, width: int = 32, blocks: int = 4, restorer_width: int = 32) -> None:
+    def __init__(self, halves: str, width: int = 32, blocks: int = 4, restorer_width: int = 32) -> None:
         super().__init__()
-        self.num_aus = num_aus
-        self.shading = Shading(num_aus, width, blocks)
+        self.num_aus = len(halves)
+        self.shading = Shading(halves, width, blocks)
         self.restorer = Restorer(restorer_width)
 
-    def forward(self, source: Tensor, change: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, source: Tensor, change: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return C, what was restored in it, and the shading fields.
 
         Args:
@@ -131,14 +138,16 @@ class Muscles(nn.Module):
             geometry: (N, 7, H, W), see :func:`ganimation.faces.pose.pose`.
 
         Returns:
-            C (N, 3, H, W) in [-1, 1]; the hole (N, 1, H, W) in [0, 1]; S (N, num_aus, H, W).
+            C (N, 3, H, W) in [-1, 1]; the hole (N, 1, H, W) in [0, 1]; S (N, num_aus, H, W); and how much of each pixel
+            was drawn, (N, 1, H, W) in [0, 1]: what was restored, or shaded by a tenth and more.
         """
         guide, flow, aperture, kept = torch.split(geometry, [GUIDE, 2, 1, 1], dim=1)
         fields = self._fields(source, guide, change)
         color, hole = move(source, shade(source, fields, change), flow, aperture, kept)
         for window in WINDOWS:
             color = self._restored(color, hole, window)
-        return color, hole, fields
+        drawn = torch.einsum("nkhw,nk->nhw", fields.detach(), change.to(fields.dtype))[:, None]
+        return color, hole, fields, torch.maximum(hole, (10 * warp(drawn, flow.to(drawn.dtype)).abs()).clamp_max(1))
 
     def _fields(self, source: Tensor, guide: Tensor, change: Tensor) -> Tensor:
         """Return the fields of the rows of which any change is asked; of the others, which need none, 0."""

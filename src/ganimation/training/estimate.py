@@ -89,7 +89,7 @@ def estimate(
     config.check()
     check_batch(config, fabric, tuning)
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
-    state = build_state(config, len(dataset.info.aus), fabric, start, compiled=tuning.compile)
+    state = build_state(config, dataset.info.aus, fabric, start, compiled=tuning.compile)
     game = build_game(config, dataset, fabric)
     phases = []
     for phase in config.phases:

@@ -106,7 +106,7 @@ def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, sec
         aus=tuple(about["aus"]),
         size=network.size * detail,
         condition=network.condition,
-        generator=generator_arguments(network),
+        generator=generator_arguments(network, about["aus"]),
         detail=detail,
         critic={
             "size": trained["size"],

@@ -101,7 +101,7 @@ def train(
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     game = build_game(config, dataset, fabric)
     with _claim(run, config, dataset, fabric) or nullcontext():
-        state = build_state(config, len(dataset.info.aus), fabric, start, compiled=tuning.compile)
+        state = build_state(config, dataset.info.aus, fabric, start, compiled=tuning.compile)
         _resume(state, run, fabric)
         if state.step < config.steps:
             journal = Journal(run, state.step, config, dataset, say, wandb) if fabric.is_global_zero else None

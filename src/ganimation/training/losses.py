@@ -26,9 +26,34 @@ def wasserstein(realism_real: Tensor, realism_fake: Tensor) -> Tensor:
     return realism_fake.mean() - realism_real.mean()
 
 
-def hinge(realism_real: Tensor, realism_fake: Tensor) -> Tensor:
-    """Return E[max(0, 1 - D_I(real))] + E[max(0, 1 + D_I(fake))], over patches (Lim & Ye 2017); not in the paper."""
-    return (1 - realism_real).clamp_min(0).mean() + (1 + realism_fake).clamp_min(0).mean()
+def hinge(realism_real: Tensor, realism_fake: Tensor, counts: Tensor | float = 1.0) -> Tensor:
+    """Return E[max(0, 1 - D_I(real))] + E[max(0, 1 + D_I(fake))], over patches (Lim & Ye 2017); not in the paper.
+
+    Args:
+        realism_real: (N, h, w).
+        realism_fake: (N, h, w).
+        counts: what each patch counts, see :func:`patches`.
+    """
+    return ((1 - realism_real).clamp_min(0) * counts).mean() + ((1 + realism_fake).clamp_min(0) * counts).mean()
+
+
+#: What a patch counts of which nothing was drawn, against one that was drawn as a whole.
+UNTOUCHED = 0.02
+
+
+def patches(drawn: Tensor | None, realism: Tensor) -> Tensor | float:
+    """Return what each patch counts, (N, h, w), 1 on average; 1 where a generator draws everything.
+
+    Where most of a picture is the photo's own, a mean over all patches hides the few that were drawn.
+
+    Args:
+        drawn: (N, 1, H, W) in [0, 1], or ``None``.
+        realism: (N or 2 N, h, w).
+    """
+    if drawn is None:
+        return 1.0
+    shares = torch.nn.functional.adaptive_avg_pool2d(drawn.detach(), tuple(realism.shape[-2:]))[:, 0] + UNTOUCHED
+    return shares / shares.mean()
 
 
 def gradient_penalty(realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
@@ -47,9 +72,9 @@ def gradient_penalty(realism: Callable[[Tensor], Tensor], real: Tensor, fake: Te
     return (norms - 1).square().mean()
 
 
-def adversarial(realism_fake: Tensor) -> Tensor:
-    """Return -E[D_I(fake)], what the generator makes small (L_I)."""
-    return -realism_fake.mean()
+def adversarial(realism_fake: Tensor, counts: Tensor | float = 1.0) -> Tensor:
+    """Return -E[D_I(fake)], what the generator makes small (L_I); ``counts`` as in :func:`hinge`."""
+    return -(realism_fake * counts).mean()
 
 
 def expression(predicted: Tensor, aus: Tensor, form: ExpressionForm, au_weights: Tensor | None = None) -> Tensor:

@@ -1,7 +1,7 @@
 """What changes while training, and how it begins: fresh networks, or those of a model."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from ganimation.action_units import half_of
 from ganimation.errors import TrainingError, first_line, require
 from ganimation.model import CRITIC, GENERATOR, ModelConfig
 from ganimation.networks.build import AnyGenerator, build_generator
@@ -137,13 +138,18 @@ class Start:
         return difference(replace(self.fit(config), size=config.size).to_json(), config.to_json())
 
 
-def generator_arguments(config: TrainingConfig) -> dict[str, Any]:
+def generator_arguments(config: TrainingConfig, aus: Sequence[str]) -> dict[str, Any]:
     """Return what a model's config says of its generator, see :func:`ganimation.networks.build.build_generator`."""
+    halves = "".join({0: "u", 1: "l", None: "b"}[half_of(code)] for code in aus)
     shape = {"kind": config.generator, "width": config.generator_width, "blocks": config.generator_blocks}
-    return shape | ({"restorer_width": config.restorer_width} if config.generator == "muscles" else {})
+    return shape | (
+        {"halves": halves, "restorer_width": config.restorer_width} if config.generator == "muscles" else {}
+    )
 
 
-def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = None) -> tuple[AnyGenerator, Critic]:
+def build_networks(
+    config: TrainingConfig, aus: Sequence[str], start: Start | None = None
+) -> tuple[AnyGenerator, Critic]:
     """Return the networks that a run begins with, the same for the same seed.
 
     Fresh weights of the critic and of a conditioned generator are N(0, 0.02) as in the authors' code. Of a model, every
@@ -154,9 +160,9 @@ def build_networks(config: TrainingConfig, num_aus: int, start: Start | None = N
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        generator = build_generator(generator_arguments(config), num_aus)
+        generator = build_generator(generator_arguments(config, aus), len(aus))
         critic = Critic(
-            num_aus,
+            len(aus),
             config.size,
             config.critic_width,
             config.critic_layers,
@@ -191,20 +197,20 @@ def image_layout(fabric: Fabric) -> torch.memory_format:
 
 
 def build_state(
-    config: TrainingConfig, num_aus: int, fabric: Fabric, start: Start | None = None, *, compiled: bool = False
+    config: TrainingConfig, aus: Sequence[str], fabric: Fabric, start: Start | None = None, *, compiled: bool = False
 ) -> State:
     """Return the state that a run begins with, on Fabric's device.
 
     Args:
         config: of the run.
-        num_aus: of the data set.
+        aus: codes, of the data set.
         fabric: launched.
         start: a model to begin from.
         compiled: whether torch.compile translates the generator. The critic stays as it is: the gradient penalty
             differentiates twice, which compiled networks cannot.
     """
-    generator, critic = build_networks(config, num_aus, start)
-    averages = [build_networks(config, num_aus, start)[0] for _ in WIDTHS]
+    generator, critic = build_networks(config, aus, start)
+    averages = [build_networks(config, aus, start)[0] for _ in WIDTHS]
     for average in averages:
         average.to(fabric.device).requires_grad_(False)
     optimizers = [

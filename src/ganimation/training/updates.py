@@ -33,6 +33,7 @@ class Pass:
         attention: A, (N, 1, H, W), of a conditioned generator; else ``None``.
         hole: (N, 1, H, W), what was restored, of a generator of muscles; else ``None``.
         fields: S, (N, AUs, H, W), likewise.
+        drawn: (N, 1, H, W) in [0, 1], how much of each pixel is not the photo's, likewise.
     """
 
     batch: Batch
@@ -40,6 +41,7 @@ class Pass:
     attention: Tensor | None = None
     hole: Tensor | None = None
     fields: Tensor | None = None
+    drawn: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,9 @@ class Game:
     def generate(self, generator: nn.Module, batch: Batch) -> Pass:
         """Return what the generator makes of a batch."""
         if self.config.generator == "muscles":
-            fake, hole, drawn = generator(batch.source, batch.target_aus - batch.source_aus, batch.geometry)
-            return Pass(batch, fake, hole=hole, fields=drawn)
+            change = batch.target_aus - batch.source_aus
+            fake, hole, shading, drawn = generator(batch.source, change, batch.geometry)
+            return Pass(batch, fake, hole=hole, fields=shading, drawn=drawn)
         color, attention = generator(batch.source, self.condition(batch.source_aus, batch.target_aus))
         return Pass(batch, blend(batch.source, color, attention), attention)
 
@@ -106,10 +109,10 @@ def update_critic(
         reread: whether in this update the critic also learns what the annotator reads in the generated images.
     """
     weights, apart = phase.weights, with_penalty and game.config.penalty_apart
-    shown = [(part.batch, state.history.exchange(part.fake.detach(), rng)) for part in passes]
+    shown = [(part.batch, state.history.exchange(part.fake.detach(), rng), part.drawn) for part in passes]
     seen: list[Terms] = []
 
-    def total(batch: Batch, fake: Tensor) -> Tensor:
+    def total(batch: Batch, fake: Tensor, drawn: Tensor | None) -> Tensor:
         realism, aus = state.critic(torch.cat([batch.source, fake]))
         count = len(batch.source)
         terms = {
@@ -117,7 +120,7 @@ def update_critic(
             "critic/expression": game.expression(aus[:count], batch.source_aus, weights),
         }
         if weights.adversarial_form == "hinge":
-            terms["critic/hinge"] = losses.hinge(realism[:count], realism[count:])
+            terms["critic/hinge"] = losses.hinge(realism[:count], realism[count:], losses.patches(drawn, realism))
         if reread and game.rereader is not None:
             terms |= _second_opinion(game, game.rereader(fake), aus[count:], batch, weights)
             if state.history.capacity:  # half of what was read answers other targets
@@ -127,7 +130,7 @@ def update_critic(
         seen.append(terms)
         return losses.critic_loss(terms, weights)
 
-    def penalty_alone(batch: Batch, fake: Tensor) -> Tensor:
+    def penalty_alone(batch: Batch, fake: Tensor, drawn: Tensor | None) -> Tensor:
         value = _penalty(game, state, batch, fake)
         seen.append({"critic/gradient_penalty": value})
         return weights.gradient_penalty * value
@@ -203,7 +206,7 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
         realism, aus = state.critic(fake)
         with torch.no_grad():
             read = state.critic(batch.source)[1], aus.detach()
-        terms["generator/adversarial"] = losses.adversarial(realism)
+        terms["generator/adversarial"] = losses.adversarial(realism, losses.patches(made.drawn, realism))
         terms["generator/expression"] = game.expression(aus, batch.target_aus, weights)
     if weights.pair:
         image, truth, known = fake, batch.truth, batch.known & ~batch.erased
