@@ -52,7 +52,10 @@ def patches(drawn: Tensor | None, realism: Tensor) -> Tensor | float:
     """
     if drawn is None:
         return 1.0
-    shares = torch.nn.functional.adaptive_avg_pool2d(drawn.detach(), tuple(realism.shape[-2:]))[:, 0] + UNTOUCHED
+    shares = (
+        torch.nn.functional.adaptive_avg_pool2d(drawn.detach(), (realism.shape[-2], realism.shape[-1]))[:, 0]
+        + UNTOUCHED
+    )
     return shares / shares.mean()
 
 
@@ -184,6 +187,7 @@ class Weights:
     Attributes:
         gradient_penalty: lambda_gp.
         expression: lambda_y.
+        critic_share: what lambda_y is multiplied by in the critic's loss; 1 in the paper.
         cycle: lambda_idt.
         attention: lambda_A.
         smoothness: lambda_A times lambda_TV, since Eq. 5 multiplies both.
@@ -200,6 +204,7 @@ class Weights:
 
     gradient_penalty: float = 10.0
     expression: float = 100.0
+    critic_share: float = 1.0
     cycle: float = 10.0
     attention: float = 0.1
     smoothness: float = 1e-4
@@ -215,9 +220,9 @@ class Weights:
 
 def critic_loss(terms: Terms, weights: Weights) -> Tensor:
     """Return the critic's share of Eq. 5 from its named terms."""
-    total = terms.get("critic/hinge", terms["critic/wasserstein"]) + weights.expression * terms["critic/expression"]
-    if "critic/reread" in terms:
-        total = total + weights.expression * terms["critic/reread"]
+    total = terms.get("critic/hinge", terms["critic/wasserstein"])
+    reading = weights.expression * weights.critic_share
+    total = total + reading * sum(terms[name] for name in ("critic/expression", "critic/reread") if name in terms)
     if "critic/gradient_penalty" in terms:
         total = total + weights.gradient_penalty * terms["critic/gradient_penalty"]
     return total

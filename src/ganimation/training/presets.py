@@ -51,6 +51,7 @@ OFFICIAL = dataclasses.replace(
 
 _MUSCLE_WEIGHTS = Weights(
     expression=100.0,
+    critic_share=0.1,
     cycle=0.0,
     attention=0.0,
     smoothness=0.0,
