@@ -5,9 +5,12 @@ import pytest
 from numpy.typing import NDArray
 
 from ganimation.action_units import DEFAULT_AUS
-from ganimation.evaluation import measures
+from ganimation.evaluation import measures, movement
 from ganimation.evaluation.judges import EMOTIONS
-from ganimation.evaluation.trials import LEVELS, Answers, Faces, Trial, is_full, plan
+from ganimation.evaluation.panel import Look
+from ganimation.evaluation.trials import LEVELS, STEPS, Answers, Faces, Trial, is_full, plan
+from ganimation.faces.geometry import displacements
+from ganimation.faces.pose import expect
 
 Array = NDArray[np.float64]
 FACES = 6
@@ -138,9 +141,10 @@ def test_interval_holds_the_mean() -> None:
 def faces_of(shown: Array, pictures: NDArray[np.uint8] | None = None) -> Faces:
     count = len(shown)
     nothing = np.empty((count, 0))
+    looks = [Look(own, nothing[0], np.full((3, 7), np.nan), nothing[0], displacements().mean) for own in shown]
     crops = np.zeros((count, 8, 8, 3), np.uint8) if pictures is None else pictures
     read = {reader: shown[:, : len(SEEN[reader])] for reader in measures.READERS}
-    return Faces(crops, np.full(count, -1), [""] * count, shown, [], read, nothing.astype(np.float32), nothing)
+    return Faces(crops, np.full(count, -1), [""] * count, shown, looks, read, nothing.astype(np.float32), nothing)
 
 
 SEEN = {"annotator": DEFAULT_AUS, "judge": DEFAULT_AUS[:15], "geometry": DEFAULT_AUS[:15]}
@@ -158,6 +162,7 @@ def answers_of(read: Array, trials: list[Trial], **other: Array) -> Answers:
         "psnr": np.full(count, 99.0),
         "mask": np.full((count, 3), np.nan),
         "pooled": np.empty((count, 0)),
+        "points": np.tile(displacements().mean, (count, 1, 1)),
     }
     pictures = np.zeros((count, 8, 8, 3), np.uint8)
     read_by = {reader: read[:, : len(codes)] for reader, codes in SEEN.items()}
@@ -189,6 +194,42 @@ def test_the_report_of_the_perfect(trials: list[Trial], shown: Array) -> None:
         assert all(gain["mean"] == pytest.approx(1) for gain in reader["gain"].values())
     assert found["identity"]["single AUs"]["mean"] == 0.25
     assert [found["mask of single AUs"][code]["mean"] for code in ("AU04", "AU05")] == [0.5, 0.75]
+
+
+def moved(trials: list[Trial], shown: Array, power: float = 1.0) -> Array:
+    """Return landmarks that move as muscles do; with a power above 1, too little at first."""
+    mean, found = displacements().mean, []
+    for trial in trials:
+        own = shown[trial.face]
+        target = trial.target
+        if trial.kind == "step":
+            full = own.copy()
+            full[trial.au] = 1.0
+            target = own + trial.level**power * (full - own)
+        found.append(expect(mean, own, target, DEFAULT_AUS))
+    return np.stack(found)
+
+
+def test_movement_of_a_copy_of_muscles_and_of_a_switch(shown: Array) -> None:
+    trials = plan(shown, DEFAULT_AUS, 3, steps=2)
+    assert [trial.kind for trial in trials].count("step") == 2 * 16 * 6
+    before = np.tile(displacements().mean, (FACES, 1, 1))
+    still = np.tile(displacements().mean, (len(trials), 1, 1))
+    copy = movement.report(trials, still, before, shown, DEFAULT_AUS)
+    assert (copy["error"], copy["in band"], copy["response"], copy["lid aperture"]) == (pytest.approx(1), 0, [], 1)
+    assert copy["visible at .2"] != copy["visible at .2"]  # nothing moves, so there is no curve
+    muscle = movement.report(trials, moved(trials, shown), before, shown, DEFAULT_AUS)
+    assert muscle["error"] == pytest.approx(0, abs=1e-6)
+    assert muscle["in band"] == muscle["of"] == 16
+    assert muscle["response"] == pytest.approx(STEPS, abs=0.01)
+    assert muscle["monotone"] == 1
+    assert muscle["iris shift"] == 0
+    assert muscle["lid aperture"] < 0.05
+    assert muscle["visible at .2"] > 0.8
+    switch = movement.report(trials, moved(trials, shown, 4.0), before, shown, DEFAULT_AUS)
+    assert switch["error"] == pytest.approx(0, abs=1e-6)  # at full strength nobody sees it
+    assert switch["response"][:3] == pytest.approx([0, 0, 0.01], abs=0.01)
+    assert switch["visible at .2"] < 0.2
 
 
 def test_emotions_are_counted(trials: list[Trial]) -> None:

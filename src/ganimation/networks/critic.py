@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -21,16 +22,25 @@ class Critic(nn.Module):
         spectral: normalise the weights of the body by their spectral norm (Miyato et al. 2018), which bounds how steep
             it is without a gradient penalty; with a negative slope of 0.2, and a gain of 2 a layer, without which
             what comes out is small and learned slowly. Beyond the paper.
+        maps: channels beside the image, which say where to look. Beyond the paper.
     """
 
     def __init__(
-        self, num_aus: int, size: int, width: int = 64, layers: int = 6, cap: int = 2048, *, spectral: bool = False
+        self,
+        num_aus: int,
+        size: int,
+        width: int = 64,
+        layers: int = 6,
+        cap: int = 2048,
+        *,
+        spectral: bool = False,
+        maps: int = 0,
     ) -> None:
         super().__init__()
         if size % 2**layers:
             raise ValueError(f"size {size} is not a multiple of {2**layers}, which {layers} halvings need")
         self.gain = 2.0**layers if spectral else 1.0
-        channels = [3, *(min(cap, width * 2**layer) for layer in range(layers))]
+        channels = [3 + maps, *(min(cap, width * 2**layer) for layer in range(layers))]
         self.body = nn.Sequential()
         for before, after in pairwise(channels):
             layer = nn.Conv2d(before, after, 4, 2, 1)
@@ -39,11 +49,14 @@ class Critic(nn.Module):
         self.realism = nn.Conv2d(channels[-1], 1, 3, padding=1, bias=False)
         self.aus = nn.Conv2d(channels[-1], num_aus, size // 2**layers, bias=False)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return realism (N, H / 2**layers, W / 2**layers), unbounded, and AUs (N, num_aus).
 
         Args:
             image: (N, 3, size, size) RGB in [-1, 1].
+            maps: (N, maps, size, size), if there are any.
         """
+        if maps is not None:
+            image = torch.cat([image, maps.to(image.dtype)], dim=1)
         features = self.gain * self.body(image)
         return self.realism(features)[:, 0], self.aus(features)[:, :, 0, 0]

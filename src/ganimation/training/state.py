@@ -168,6 +168,7 @@ def build_networks(
             config.critic_layers,
             config.critic_cap,
             spectral=config.critic_spectral,
+            maps=1 if config.generator == "muscles" else 0,
         )
         for network in (generator, critic) if config.generator == "conditioned" else (critic,):
             for module in network.modules():

@@ -113,7 +113,8 @@ def update_critic(
     seen: list[Terms] = []
 
     def total(batch: Batch, fake: Tensor, drawn: Tensor | None) -> Tensor:
-        realism, aus = state.critic(torch.cat([batch.source, fake]))
+        where = None if drawn is None else drawn.detach().repeat(2, 1, 1, 1)
+        realism, aus = state.critic(torch.cat([batch.source, fake]), where)
         count = len(batch.source)
         terms = {
             "critic/wasserstein": losses.wasserstein(realism[:count], realism[count:]),
@@ -203,9 +204,9 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
     weights, batch, fake = phase.weights, made.batch, made.fake
     terms, read = _terms_of_mask(game, state, phase, made), None
     if phase.critic_steps:
-        realism, aus = state.critic(fake)
+        realism, aus = state.critic(fake, made.drawn)
         with torch.no_grad():
-            read = state.critic(batch.source)[1], aus.detach()
+            read = state.critic(batch.source, made.drawn)[1], aus.detach()
         terms["generator/adversarial"] = losses.adversarial(realism, losses.patches(made.drawn, realism))
         terms["generator/expression"] = game.expression(aus, batch.target_aus, weights)
     if weights.pair:
