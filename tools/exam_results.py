@@ -55,8 +55,15 @@ def measured(found: dict[str, Any]) -> dict[str, Any]:
             f"rise of the asked AU, {reader}": own["rise"],
             f"gain, emotions, {reader}": _ranged(own["gain"].get("emotion")),
         }
-    place, mask, truth = found["change in place"], found["mask"], found["truth"]
+    place, mask, truth, moved = found["change in place"], found["mask"], found["truth"], found["movement"]
+    response = " ".join("-" if value is None else f"{value:.2f}" for value in moved["response"])
     return rows | {
+        "landmarks: error against human displacement": moved["error"],
+        "landmarks: AUs whose gain lies within .6 and 1.4": moved["in band"],
+        "landmarks: movement at .1, .2, .3, .5, .7, 1": response or "-",
+        "landmarks: share of faces that move visibly at .2": moved["visible at .2"],
+        "iris shift under AU05, share of the eyes' distance": moved["iris shift"],
+        "height of the eyes when AU45 is 1": moved["lid aperture"],
         "asked emotion recognised": _ranged(found["emotions"].get("vote")),
         "identity distance, single AUs": _ranged(found["identity"]["single AUs"]),
         "identity distance, emotions": _ranged(found["identity"]["emotions"]),

@@ -107,7 +107,7 @@ BUNDLED = TrainingConfig(
         ),
         Phase(
             "adversarial",
-            steps=1800,
+            steps=1300,
             critic_steps=1,
             paired=0.25,
             erased=0.5,
