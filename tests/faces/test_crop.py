@@ -118,21 +118,20 @@ def test_paint_is_what_was_not_moved(astronaut: Pixels) -> None:
     assert np.allclose(moved.paint(color), 0.75 * 0.5, atol=1e-6)
 
 
-def test_paint_that_shades_keeps_the_photos_detail_and_paint_that_covers_does_not() -> None:
+def test_shading_keeps_the_photos_detail_and_what_is_restored_does_not() -> None:
     rng = np.random.default_rng(0)
     size, scale = 32, 8
     fine = rng.integers(90, 166, (size * scale, size * scale, 3), np.uint8)
     transform = np.array([[1 / scale, 0.0, (1 / scale - 1) / 2], [0.0, 1 / scale, (1 / scale - 1) / 2]])
     source = crop.cut(fine, transform, size).astype(np.float32) / 127.5 - 1
-    painted = crop.Moved(np.zeros((size, size, 2), np.float32), np.zeros((size, size), np.float32), source)
-    nothing = np.zeros((size, size), np.float32)
+    nothing, flow = np.zeros((size, size), np.float32), np.zeros((size, size, 2), np.float32)
     middle = slice(size * scale // 4, -size * scale // 4)
 
     def texture(image: Pixels) -> float:
         return float(cv2.Laplacian(image[middle, middle].astype(np.float32), cv2.CV_32F).std())
 
-    shaded = crop.paste_back(fine, source - 0.1, nothing, transform, painted)
-    covered = crop.paste_back(fine, np.full_like(source, 0.9), nothing, transform, painted)
-    assert texture(shaded) > 0.8 * texture(fine)
-    assert texture(covered) < 0.1 * texture(fine)
+    shaded = crop.paste_back(fine, source - 0.1, nothing, transform, crop.Moved(flow, nothing + 1, source))
+    restored = crop.paste_back(fine, np.full_like(source, 0.9), nothing, transform, crop.Moved(flow, nothing, source))
+    assert texture(shaded) > 0.9 * texture(fine)
+    assert texture(restored) < 0.1 * texture(fine)
     assert shaded[middle, middle].mean() == pytest.approx(fine[middle, middle].mean() - 0.1 * 127.5, abs=2)

@@ -25,7 +25,7 @@ A similarity (rotation, one scale, shift) takes the photo's two eye centres onto
                           └───────────────────┘               bytes stay.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -36,9 +36,6 @@ BORDER = 0.06
 
 #: Where the upper face ends in the default template, as a share of the side: between the eyes and the mouth.
 WAIST = 0.54
-
-#: How far C may be from moved pixels (mean over RGB in [-1, 1]) and still take on their fine detail; chosen by eye.
-ALIKE = 0.3
 
 Transform = NDArray[np.float64]
 
@@ -160,15 +157,6 @@ class Moved:
     share: NDArray[np.float32]
     source: NDArray[np.float32]
 
-    def detailed(self, color: NDArray[np.float32]) -> "Moved":
-        """Return it with a larger share where C looks like what was moved there; paint then shades the photo's pixels.
-
-        Paint on skin thus keeps the skin's texture, while teeth do not get the lips'.
-        """
-        apart = cv2.GaussianBlur(np.abs(color - self.pixels()).mean(axis=2), (0, 0), 1.0)
-        alike = np.exp(-np.square(apart / ALIKE)).astype(np.float32)
-        return replace(self, share=np.maximum(self.share, alike))
-
     def paint(self, color: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return C without what was moved, as much of it as there is: (S, S, 3)."""
         return np.asarray(color - self.share[:, :, None] * self.pixels(), np.float32)
@@ -208,7 +196,6 @@ def paste_back(
         return result
     x0, y0, x1, y1 = _bounds(transform, box, image.shape[:2])
     if moved is not None:
-        moved = moved.detailed(color)
         color = moved.paint(color)
     for top in range(y0, y1, _BAND):
         bottom = min(top + _BAND, y1)
