@@ -25,7 +25,7 @@ from ganimation.model import ONNX, RESTORER, ModelConfig
 Array = NDArray[np.float32]
 
 #: Shading stays within these logarithms of a factor on brightness.
-DARKEST, BRIGHTEST = -1.2, 0.8
+DARKEST, BRIGHTEST = -1.2, 0.4
 #: Where an AU at full strength moves a pixel by less than the first it is kept, by more than the second it may change:
 #: shares of the crop's side.
 MOVES = (0.002, 0.006)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from ganimation.faces.windows import WINDOWS
 from ganimation.networks.generator import InstanceNorm, ResidualBlock, ResizeConv, warp
 
-#: Shading stays within these factors' logarithms.
-DARKEST, BRIGHTEST = -1.2, 0.8
+#: Shading stays within these factors' logarithms: of all AUs together, and of one at intensity 1. Folds are dark.
+DARKEST, BRIGHTEST = -1.2, 0.4
+FOLD, BULGE = -0.9, 0.25
 #: Channels that guide the shading network: x and y in the mean face, and whether there is a face.
 GUIDE = 3
 #: Where the halves of a face meet, in the guide's height, and over how much they fade into each other.
@@ -54,7 +55,8 @@ class Shading(nn.Module):
             guide: (N, 3, H, W), see :func:`ganimation.faces.mesh.guide`.
         """
         x = self.stem(torch.cat([source, guide], dim=1))
-        fields: Tensor = self.fields(self.up(self.blocks(self.down(x))))
+        drawn: Tensor = self.fields(self.up(self.blocks(self.down(x))))
+        fields = torch.where(drawn > 0, BULGE * torch.tanh(drawn / BULGE), FOLD * torch.tanh(drawn / FOLD))
         height = ((guide[:, 1:2] - WAIST) / FADE + 0.5).clamp(0, 1)
         halves: Tensor = self.halves  # type: ignore[assignment]
         return fields * guide[:, 2:] * ((1 - height) * halves[:, 0] + height * halves[:, 1])

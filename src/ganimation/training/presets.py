@@ -50,8 +50,8 @@ OFFICIAL = dataclasses.replace(
 )
 
 _MUSCLE_WEIGHTS = Weights(
-    expression=100.0,
-    critic_share=0.1,
+    expression=40.0,
+    critic_share=0.25,
     cycle=0.0,
     attention=0.0,
     smoothness=0.0,
