@@ -213,9 +213,9 @@ def _silence(container: Any, track: Any) -> None:
 
 
 def _model(folder: Path) -> None:
-    from ganimation.model import CONFIG, GENERATOR, ONNX, bundled
+    from ganimation.model import CONFIG, GENERATOR, ONNX, RESTORER, bundled
 
-    for name in (CONFIG, ONNX, GENERATOR):
+    for name in (CONFIG, ONNX, RESTORER, GENERATOR):
         shutil.copy(bundled() / name, folder / name)
 
 

@@ -135,5 +135,5 @@ def test_difference_names_the_field() -> None:
     assert difference(SMALL.to_json(), SMALL.to_json()) is None
     old, new = SMALL.to_json(), SMALL.to_json()
     new["phases"][2]["weights"]["pair"] = 3.0
-    assert difference(old, new) == "phases.2.weights.pair was 100.0 and is 3.0"
+    assert difference(old, new) == "phases.2.weights.pair was 50.0 and is 3.0"
     assert difference({"a": 1}, {"a": 1, "b": None, "c": 2}) == "c was None and is 2"

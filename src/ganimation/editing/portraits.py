@@ -25,7 +25,7 @@ from ganimation.model import ONNX, RESTORER, ModelConfig
 Array = NDArray[np.float32]
 
 #: Shading stays within these logarithms of a factor on brightness.
-DARKEST, BRIGHTEST = -1.2, 0.4
+DARKEST, BRIGHTEST = -1.2, 0.15
 #: Where an AU at full strength moves a pixel by less than the first it is kept, by more than the second it may change:
 #: shares of the crop's side.
 MOVES = (0.002, 0.006)
@@ -181,7 +181,9 @@ class MusclePortrait:
         total = [np.tensordot(side, self._fields, axes=1) for side in change]
         mixed = total[0] if len(total) == 1 else (1 - self._left) * total[0] + self._left * total[1]
         factor = np.exp(np.clip(_resized(mixed.astype(np.float32), self._size), DARKEST, BRIGHTEST))
-        return np.clip((self._source + 1) * factor[:, :, None], 0, 2) - 1
+        light = self._source + 1
+        whitest = np.maximum(1, 2 / np.maximum(light.max(axis=2), 2e-3))
+        return np.asarray(light * np.minimum(factor, whitest)[:, :, None] - 1, np.float32)
 
     def _restore(self, color: Array, hole: Array, window: tuple[float, float, float, float]) -> None:
         """Draw what was hidden in a window of C, in place."""

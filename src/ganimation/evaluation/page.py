@@ -89,7 +89,10 @@ def _overview(names: Sequence[str], results: Mapping[str, Any]) -> str:
         ("distance of dlib's identity, emotions", lambda found: found["identity"]["emotions"]),
         ("landmarks: error against human displacement, mean of AUs (a copy: 1)", lambda f: f["movement"]["error"]),
         ("... AUs whose gain lies within .6 and 1.4", lambda f: f["movement"]["in band"]),
-        ("... movement at .1, .2, .3, .5, .7, 1 as a share of that at 1", lambda f: f["movement"]["response"]),
+        (
+            "... movement at .1, .2, .3, .5, .7, 1 as a share of that at 1",
+            lambda f: " ".join(_number(value) for value in f["movement"]["response"]),
+        ),
         ("... share of faces that move visibly at .2", lambda f: f["movement"]["visible at .2"]),
         ("... iris shift under AU05, share of the eyes' distance", lambda f: f["movement"]["iris shift"]),
         ("... height of the eyes when AU45 is 1, share of the photo's", lambda f: f["movement"]["lid aperture"]),

@@ -17,7 +17,7 @@ from ganimation.faces.windows import WINDOWS
 from ganimation.networks.generator import InstanceNorm, ResidualBlock, ResizeConv, warp
 
 #: Shading stays within these factors' logarithms: of all AUs together, and of one at intensity 1. Folds are dark.
-DARKEST, BRIGHTEST = -1.2, 0.4
+DARKEST, BRIGHTEST = -1.2, 0.15
 FOLD, BULGE = -0.9, 0.25
 #: Channels that guide the shading network: x and y in the mean face, and whether there is a face.
 GUIDE = 3
@@ -174,13 +174,17 @@ class Muscles(nn.Module):
 def shade(source: Tensor, fields: Tensor, weights: Tensor) -> Tensor:
     """Return the photo with its shading changed: ``photo * exp(sum_k a_k S_k)`` with the photo in [0, 1].
 
+    What is brightened stays below white, so that its hue stays.
+
     Args:
         source: (N, 3, H, W) in [-1, 1].
         fields: S, (N, AUs, H, W).
         weights: a, (N, AUs).
     """
     total = torch.einsum("nkhw,nk->nhw", fields, weights.to(fields.dtype))[:, None].clamp(DARKEST, BRIGHTEST)
-    return ((source + 1) / 2 * total.exp()).clamp(0, 1) * 2 - 1
+    light = (source + 1) / 2
+    whitest = 1 / light.amax(dim=1, keepdim=True).clamp_min(1e-3)  # a channel that is full would change the hue
+    return (light * torch.minimum(total.exp(), whitest.clamp_min(1))) * 2 - 1
 
 
 def move(source: Tensor, shaded: Tensor, flow: Tensor, aperture: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:

@@ -42,7 +42,7 @@ UNTOUCHED = 0.02
 
 
 def patches(drawn: Tensor | None, realism: Tensor) -> Tensor | float:
-    """Return what each patch counts, (N, h, w), 1 on average; 1 where a generator draws everything.
+    """Return what each patch counts, (N, h, w), 1 on average of each picture; 1 of a generator that draws everything.
 
     Where most of a picture is the photo's own, a mean over all patches hides the few that were drawn.
 
@@ -56,7 +56,7 @@ def patches(drawn: Tensor | None, realism: Tensor) -> Tensor | float:
         torch.nn.functional.adaptive_avg_pool2d(drawn.detach(), (realism.shape[-2], realism.shape[-1]))[:, 0]
         + UNTOUCHED
     )
-    return shares / shares.mean()
+    return shares / shares.mean(dim=(1, 2), keepdim=True)
 
 
 def gradient_penalty(realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
