@@ -32,6 +32,8 @@ RIDGE = 2.0
 MORE = ("AU11", "AU14", "AU16", "AU18", "AU22", "AU23", "AU27")
 #: Of :data:`MORE`, those that ten people or more show; the rest are fitted so that they do not disturb.
 MIN_PEOPLE = 10
+#: The strongest code of an AU is at least this (C of A-E): what it does at 1 would else be an extrapolation.
+MIN_CODE = 0.6
 #: Displacements below this share of the side are noise of landmarks (a third of a pixel of 128).
 NOISE = 0.0025
 #: Bounds of the factors by which confined displacements are brought back to size.
@@ -219,7 +221,9 @@ def main() -> None:
     shifts, differences = within_people(scale * seen, people), within_people(codes, people)
     share, by_au = explained(shifts, differences, people, mirror, aus, mean)
     values = amplify(confine(regress(shifts, differences, mirror), aus, mean), shifts, differences)
-    enough = [k for k in range(len(aus)) if k < len(CODED) or len(set(people[codes[:, k] > 0])) >= MIN_PEOPLE]
+    strong = np.nanmax(codes, axis=0) >= MIN_CODE
+    people_of = [len(set(people[codes[:, k] > 0])) for k in range(len(aus))]
+    enough = [k for k in range(len(aus)) if k < len(CODED) or (people_of[k] >= MIN_PEOPLE and strong[k])]
     triangles = triangulate(mean, values, aus)
     kept = tuple(aus[k] for k in enough)
     np.savez_compressed(

@@ -120,6 +120,9 @@ def test_what_is_not_possible_is_said(text: str, message: str) -> None:
         override(override(SMALL, "attention_low=0.2"), "weights.attention=0").check()
     with pytest.raises(TrainingError, match=r"pairs.erased=0.6 is for generator=muscles; set it to 0"):
         override(SMALL, "generator=conditioned").check()
+    for change, remedy in (("size=48", "a multiple of 32"), ("condition=absolute", "set condition=relative")):
+        with pytest.raises(TrainingError, match=remedy):
+            override(SMALL, change).check()
     with pytest.raises(TrainingError, match=r"pairs: paired=0.7 and erased=0.6 are more than the batch; lower one"):
         override(SMALL, "pairs.paired=0.7").check()
 

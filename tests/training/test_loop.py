@@ -174,6 +174,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(dataset: Path, tmp_path: Path) 
     assert checkpoints.newest(tmp_path / "run" / "checkpoints") is not None
 
 
+def test_a_gradient_penalty_can_be_asked_of_muscles_too(dataset: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, phases=TINY.phases[2:], penalty_every=1)
+    lines = (train_tiny(dataset, tmp_path / "run", config) / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["critic/gradient_penalty"] > 0
+
+
 def test_the_separate_penalty_step_trains(dataset: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(PAINT, phases=PAINT.phases[2:], penalty_apart=True, condition="absolute")
     lines = (train_tiny(dataset, tmp_path / "run", config) / "metrics.jsonl").read_text().splitlines()

@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from ganimation.editing.backends import Network, load_networks
 from ganimation.faces import mesh
 from ganimation.faces.crop import Moved
-from ganimation.faces.geometry import MIDDLE, sides, visible
+from ganimation.faces.drawing import BRIGHTEST, DARKEST, WINDOWS
+from ganimation.faces.geometry import sides, visible
 from ganimation.faces.pose import apertures, expect
-from ganimation.faces.windows import WINDOWS
 from ganimation.model import ONNX, RESTORER, ModelConfig
 
 Array = NDArray[np.float32]
 
-#: Shading stays within these logarithms of a factor on brightness.
-DARKEST, BRIGHTEST = -1.2, 0.15
 #: Where an AU at full strength moves a pixel by less than the first it is kept, by more than the second it may change:
 #: shares of the crop's side.
 MOVES = (0.002, 0.006)
@@ -221,10 +219,9 @@ def across(sides_drawn: Array) -> Array:
     """
     if len(sides_drawn) == 1:
         return np.asarray(sides_drawn[0], np.float32)
-    size = sides_drawn.shape[-1]
-    ramp = np.clip(((np.arange(size) + 0.5) / size - 0.5) / MIDDLE + 0.5, 0.0, 1.0).astype(np.float32)
-    ramp = ramp * ramp * (3 - 2 * ramp)
-    return np.asarray((1 - ramp) * sides_drawn[0] + ramp * sides_drawn[1], np.float32)
+    places = (np.arange(sides_drawn.shape[-1]) + 0.5) / sides_drawn.shape[-1]
+    left = sides(np.stack([places, np.zeros_like(places)], axis=1)).astype(np.float32)
+    return np.asarray((1 - left) * sides_drawn[0] + left * sides_drawn[1], np.float32)
 
 
 def _batch(image: Array) -> Array:

@@ -40,12 +40,18 @@ LIPS = ((78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308), (78, 95, 88, 178, 87
 #: All openings of a face; each is bounded by an upper and a lower rim.
 APERTURES = (*LIDS, LIPS)
 
+#: Width of the strip between a face's two sides, as a share of the template's side.
+MIDDLE = 0.16
+
 #: Landmarks of the fold above each point of an upper rim between the corners; it follows a closing lid halfway.
 _FOLDS = ((247, 30, 29, 27, 28, 56, 190), (414, 286, 258, 257, 259, 260, 467))
 _FOLLOW = 0.5
 
 #: The share of an eye's opening that the upper lid travels when it closes; the lower lid travels the rest.
 _UPPER_LID = 0.92
+
+#: How far the visible rim of a lower lid is below its landmarks, as a share of the eye's opening.
+_WATERLINE = 0.2
 
 #: An eye that shows more of AU45 than this is too nearly closed for its own opening to be a scale.
 _NEARLY_CLOSED = 0.7
@@ -114,16 +120,11 @@ def sides(points: NDArray[np.floating]) -> Array:
     return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float64)
 
 
-#: Width of the strip between a face's two sides, as a share of the template's side.
-MIDDLE = 0.16
-
-
 def move(
     points: NDArray[np.floating],
     change: NDArray[np.floating],
     codes: tuple[str, ...],
     shown_closed: float = 0.0,
-    own: NDArray[np.floating] | None = None,
 ) -> Array:
     """Return the landmarks after a change of AUs, (478, 2) in the unit of ``points``.
 
@@ -132,21 +133,19 @@ def move(
         change: (AUs,), target minus shown intensities; or (2, AUs) of the person's right and left side.
         codes: of the AUs.
         shown_closed: intensity of AU45 that the face shows.
-        own: (AUs, 478, 2), displacements of this face in the unit of ``points``; the mean ones by default.
     """
-    basis = displacements()
-    points, change = np.asarray(points, np.float64), np.atleast_2d(np.asarray(change, np.float64))
-    placed = frame(points)
+    basis, start = displacements(), np.asarray(points, np.float64)
+    change, placed = np.atleast_2d(np.asarray(change, np.float64)), frame(start)
     left = sides(basis.mean)[:, None]
-    values = basis.matrix(codes) @ placed[:, :2].T if own is None else own
+    values = basis.matrix(codes) @ placed[:, :2].T
     shifts = [np.tensordot(side, values, axes=1) for side in change]
-    moved = points + (shifts[0] if len(shifts) == 1 else (1 - left) * shifts[0] + left * shifts[1])
+    moved = start + (shifts[0] if len(shifts) == 1 else (1 - left) * shifts[0] + left * shifts[1])
     if "AU45" in codes:
         closing = change[:, codes.index("AU45")]
         for eye, asked in enumerate(closing if len(closing) == 2 else closing.repeat(2)):
             _close(moved, eye, float(asked), shown_closed, placed)
     for upper, lower in APERTURES:
-        _stop(np.asarray(points, np.float64), moved, upper, lower, placed)
+        _stop(start, moved, upper, lower, placed)
     return moved
 
 
@@ -163,13 +162,8 @@ def _close(moved: Array, eye: int, asked: float, shown: float, placed: Array) ->
         mean = displacements().mean
         wide = (mean[lower] - mean[upper]) @ placed[:, :2].T
         share = min(1.0, asked / min(-0.3, -shown)) if shown else 0.0
-        travel = (
-            -share
-            * np.maximum(
-                0.0, 1.0 - np.linalg.norm(opening, axis=1, keepdims=True) / np.linalg.norm(wide, axis=1, keepdims=True)
-            )
-            * wide
-        )
+        heights = (np.linalg.norm(rims, axis=1, keepdims=True) for rims in (opening, wide))
+        travel = -share * np.maximum(0.0, 1.0 - np.divide(*heights)) * wide
     moved[upper] += _UPPER_LID * travel
     moved[lower] -= (1 - _UPPER_LID) * travel
     moved[list(_FOLDS[eye])] += _FOLLOW * _UPPER_LID * travel
@@ -241,10 +235,6 @@ def expected_points(points: NDArray[np.floating], shown: Mapping[str, float], ta
     codes = tuple(target)
     change = np.array([target[code] - shown.get(code, 0.0) for code in codes])
     return move(points, change, codes, shown.get("AU45", 0.0))
-
-
-#: How far the visible rim of a lower lid is below its landmarks, as a share of the eye's opening.
-_WATERLINE = 0.2
 
 
 def visible(points: NDArray[np.floating]) -> Array:

@@ -13,11 +13,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ganimation.faces.windows import WINDOWS
+from ganimation.faces.drawing import BRIGHTEST, DARKEST, WINDOWS
 from ganimation.networks.generator import InstanceNorm, ResidualBlock, ResizeConv, warp
 
-#: Shading stays within these factors' logarithms: of all AUs together, and of one at intensity 1. Folds are dark.
-DARKEST, BRIGHTEST = -1.2, 0.15
+#: Shading of one AU at intensity 1 stays within these logarithms of a factor on brightness.
 FOLD, BULGE = -0.9, 0.25
 #: Channels that guide the shading network: x and y in the mean face, and whether there is a face.
 GUIDE = 3

@@ -266,8 +266,7 @@ class TrainingConfig:
             if not 0 <= beta < 1:
                 raise TrainingError(f"betas={','.join(map(str, self.betas))}: both lie in [0, 1)")
         emphasis_of(self.emphasis, tuple(ACTION_UNITS))
-        if self.size % 4:
-            raise TrainingError(f"size={self.size}: a multiple of 4, which the generator needs")
+        self._check_generator()
         if not any(phase.steps or phase.epochs for phase in self.phases):
             raise TrainingError("no phase has steps or epochs; nothing would be learned")
         mix = dataclasses.asdict(self.targets)
@@ -283,6 +282,14 @@ class TrainingConfig:
             )
         for phase in self.phases:
             phase.check(steered=self.steers_attention, muscles=self.generator == "muscles")
+
+    def _check_generator(self) -> None:
+        """Look at what the kind of generator needs."""
+        step = 32 if self.generator == "muscles" else 4
+        if self.size % step:
+            raise TrainingError(f"size={self.size}: a multiple of {step}, which generator={self.generator} needs")
+        if self.generator == "muscles" and self.condition != "relative":
+            raise TrainingError(f"condition={self.condition}: generator=muscles draws changes; set condition=relative")
 
 
 def _check_range(name: str, value: float, low: float, high: float = math.inf) -> None:

@@ -113,26 +113,14 @@ def update_critic(
     seen: list[Terms] = []
 
     def total(batch: Batch, fake: Tensor, drawn: Tensor | None) -> Tensor:
-        where = None if drawn is None else drawn.detach().repeat(2, 1, 1, 1)
-        realism, aus = state.critic(torch.cat([batch.source, fake]), where)
-        count = len(batch.source)
-        terms = {
-            "critic/wasserstein": losses.wasserstein(realism[:count], realism[count:]),
-            "critic/expression": game.expression(aus[:count], batch.source_aus, weights),
-        }
-        if weights.adversarial_form == "hinge":
-            terms["critic/hinge"] = losses.hinge(realism[:count], realism[count:], losses.patches(drawn, realism))
-        if reread and game.rereader is not None:
-            terms |= _second_opinion(game, game.rereader(fake), aus[count:], batch, weights)
-            if state.history.capacity:  # half of what was read answers other targets
-                del terms["mask/obedience"]
+        terms = _critic_terms(game, state, weights, batch, fake, drawn, reread=reread)
         if with_penalty and not apart:
-            terms["critic/gradient_penalty"] = _penalty(game, state, batch, fake)
+            terms["critic/gradient_penalty"] = _penalty(game, state, batch, fake, drawn)
         seen.append(terms)
         return losses.critic_loss(terms, weights)
 
     def penalty_alone(batch: Batch, fake: Tensor, drawn: Tensor | None) -> Tensor:
-        value = _penalty(game, state, batch, fake)
+        value = _penalty(game, state, batch, fake, drawn)
         seen.append({"critic/gradient_penalty": value})
         return weights.gradient_penalty * value
 
@@ -141,6 +129,25 @@ def update_critic(
         parts = (penalty_alone(*part) for part in shown)
         _descend(game.fabric, state.critic_optimizer, parts, len(shown), alone=state.critic)
     return _mean(seen)
+
+
+def _critic_terms(
+    game: Game, state: State, weights: Weights, batch: Batch, fake: Tensor, drawn: Tensor | None, *, reread: bool
+) -> Terms:
+    """Return the critic's terms but for the gradient penalty; ``drawn`` tells it where to look in both pictures."""
+    where, count = None if drawn is None else drawn.detach().repeat(2, 1, 1, 1), len(batch.source)
+    realism, aus = state.critic(torch.cat([batch.source, fake]), where)
+    terms = {
+        "critic/wasserstein": losses.wasserstein(realism[:count], realism[count:]),
+        "critic/expression": game.expression(aus[:count], batch.source_aus, weights),
+    }
+    if weights.adversarial_form == "hinge":
+        terms["critic/hinge"] = losses.hinge(realism[:count], realism[count:], losses.patches(drawn, realism))
+    if reread and game.rereader is not None:
+        terms |= _second_opinion(game, game.rereader(fake), aus[count:], batch, weights)
+        if state.history.capacity:  # half of what was read answers other targets
+            del terms["mask/obedience"]
+    return terms
 
 
 def _second_opinion(game: Game, read: Tensor, aus: Tensor, batch: Batch, weights: Weights) -> Terms:
@@ -154,17 +161,18 @@ def _second_opinion(game: Game, read: Tensor, aus: Tensor, batch: Batch, weights
     }
 
 
-def _penalty(game: Game, state: State, batch: Batch, fake: Tensor) -> Tensor:
+def _penalty(game: Game, state: State, batch: Batch, fake: Tensor, drawn: Tensor | None) -> Tensor:
+    where = None if drawn is None else drawn.detach()
     with game.fabric.autocast():
-        return losses.gradient_penalty(_realism(state.critic), batch.source, fake, batch.mix)
+        return losses.gradient_penalty(_realism(state.critic, where), batch.source, fake, batch.mix)
 
 
-def _realism(critic: nn.Module) -> Callable[[Tensor], Tensor]:
+def _realism(critic: nn.Module, where: Tensor | None) -> Callable[[Tensor], Tensor]:
     """Return D_I of the bare critic; Fabric's wrapper allows no torch.autograd.grad through it."""
     bare: nn.Module = critic.module  # type: ignore[assignment]
 
     def realism(images: Tensor) -> Tensor:
-        values: Tensor = bare(images)[0]
+        values: Tensor = bare(images, where)[0]
         return values.float()
 
     return realism

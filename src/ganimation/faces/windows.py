@@ -1,8 +1,0 @@
-"""The windows of a crop in which mouths and eyes open: left, top, right and bottom as shares of the side.
-
-They are whole multiples of 1/32, so that every size that is a multiple of 32 gives whole pixels.
-"""
-
-EYES = (0.125, 0.21875, 0.875, 0.46875)
-MOUTH = (0.25, 0.5, 0.75, 1.0)
-WINDOWS = (EYES, MOUTH)
