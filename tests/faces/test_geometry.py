@@ -160,6 +160,16 @@ def test_a_mesh_covers_the_face_and_leaves_holes(points: NDArray[np.float64]) ->
     assert np.abs(place - np.stack([x, y], axis=2))[there].max() < 0.01
 
 
+def test_an_outline_without_area_covers_nothing() -> None:
+    """Closed lips and shut eyes; what is kept behind them must vanish."""
+    line = np.array([[20.0, 64.0], [64.0, 66.0], [100.0, 64.0], [64.0, 66.0]])
+    assert mesh.fill(line, SIZE).max() < 0.5
+    assert mesh.fill(line, SIZE, 0.64).max() < 0.2
+    square = np.array([[10.0, 10.0], [20.5, 10.0], [20.5, 30.0], [10.0, 30.0]]) - 0.5
+    assert mesh.fill(square, SIZE).sum() == pytest.approx(10.5 * 20, rel=0.04)
+    assert mesh.fill(square + 4 * SIZE, SIZE).sum() == 0
+
+
 def test_values_are_linear_within_triangles(points: NDArray[np.float64]) -> None:
     corners, _ = mesh.vertices(points, points)
     found = mesh.interpolate(corners, corners @ [[0.3], [-0.7]] + 5, SIZE)[:, :, 0]

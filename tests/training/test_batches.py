@@ -7,6 +7,7 @@ import torch
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
+from ganimation.faces.geometry import LIPS, opening
 from ganimation.training.batches import Batches, draw_targets
 from ganimation.training.config import Phase, TargetMix
 from tests.training.tiny import TINY
@@ -92,3 +93,15 @@ def test_what_cannot_be_drawn_is_said(dataset: Path, photos: Path, tmp_path: Pat
     prepare(photos, tmp_path / "faces", size=64, jobs=1)
     with pytest.raises(TrainingError, match=r"no two faces of the data set share .* --set paired=0"):
         Batches(FaceDataset(tmp_path / "faces"), TINY)
+
+
+def test_what_is_erased_is_mostly_open_mouths(dataset: Path) -> None:
+    faces = FaceDataset(dataset)
+    heights = np.array([opening(faces.landmarks(row), LIPS) for row in range(len(faces))])
+    plain = dataclasses.replace(TINY, augment=False, batch=64)
+    batch = Batches(faces, plain).draw(0, 0, Phase("x", steps=1, erased=1.0))
+    assert batch.erased.all()
+    assert torch.equal(batch.truth, batch.source)
+    assert torch.equal(batch.source_aus, batch.target_aus)
+    drawn = [int((torch.from_numpy(faces.aus) - aus).abs().sum(dim=1).argmin()) for aus in batch.source_aus]
+    assert heights[drawn].mean() > heights.mean()

@@ -38,7 +38,7 @@ def test_steps_scale_all_phases_and_lose_none() -> None:
         assert config.steps == steps
     config = SMALL.resolve(1000)
     names = [config.at(step)[0].name for step in (0, config.phases[0].steps, config.steps - 1)]
-    assert names == ["pairs", "critic", "adversarial"]
+    assert names == ["pairs", "critic", "restore"]
     assert config.at(config.phases[0].steps)[1] == 0
     with pytest.raises(ValueError, match="ends before"):
         config.at(config.steps)
@@ -68,11 +68,11 @@ def test_one_field_is_overridden() -> None:
     assert override(SMALL, "generator=conditioned").generator == "conditioned"
     assert override(SMALL, "targets.single=0.1").targets.single == 0.1
     everywhere = override(SMALL, "weights.attention=0.3")
-    assert [phase.weights.attention for phase in everywhere.phases] == [0.3, 0.3, 0.3]
+    assert [phase.weights.attention for phase in everywhere.phases] == [0.3] * 4
     once = override(SMALL, "adversarial.weights.attention=0.5")
-    assert [phase.weights.attention for phase in once.phases] == [0.0, 0.0, 0.5]
+    assert [phase.weights.attention for phase in once.phases] == [0.0, 0.0, 0.5, 0.0]
     steps = [phase.steps for phase in SMALL.phases]
-    assert [phase.steps for phase in override(SMALL, "critic.steps=7").phases] == [steps[0], 7, steps[2]]
+    assert [phase.steps for phase in override(SMALL, "critic.steps=7").phases] == [steps[0], 7, *steps[2:]]
 
 
 @pytest.mark.parametrize(

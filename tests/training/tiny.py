@@ -18,7 +18,7 @@ from ganimation.training.presets import SMALL
 from ganimation.training.state import Start
 
 STEPS = (3, 2, 3)
-_PHASES = tuple(dataclasses.replace(phase, steps=steps) for phase, steps in zip(SMALL.phases, STEPS, strict=True))
+_PHASES = tuple(dataclasses.replace(phase, steps=steps) for phase, steps in zip(SMALL.phases[:3], STEPS, strict=True))
 
 TINY: TrainingConfig = dataclasses.replace(
     SMALL,

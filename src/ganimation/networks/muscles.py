@@ -28,7 +28,7 @@ class Shading(nn.Module):
     """Shading fields of a photo, one an AU.
 
     Args:
-        halves: of each AU, where it may shade: the ``u``pper half of the face, the ``l``ower one, or ``b``oth.
+        halves: of each AU, where it may shade: the ``u``pper half of the face, the ``l``ower one, ``b``oth or ``n``one.
         width: channels of the first layer; the residual blocks have four times as many.
         blocks: residual blocks.
     """
@@ -36,7 +36,7 @@ class Shading(nn.Module):
     def __init__(self, halves: str, width: int = 32, blocks: int = 4) -> None:
         super().__init__()
         num_aus = len(halves)
-        shares = torch.tensor([[float(half != "l"), float(half != "u")] for half in halves])
+        shares = torch.tensor([[float(half in "ub"), float(half in "lb")] for half in halves])
         self.register_buffer("halves", shares[:, :, None, None], persistent=False)
         self.stem = nn.Sequential(nn.Conv2d(3 + GUIDE, width, 7, padding=3, bias=False), InstanceNorm(width), nn.ReLU())
         self.down = nn.Sequential(*_down(width, 2 * width), *_down(2 * width, 4 * width))

@@ -16,12 +16,15 @@ from torch import Tensor
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
 from ganimation.faces.crop import apply
-from ganimation.faces.geometry import mirrored, visible
+from ganimation.faces.geometry import LIPS, mirrored, opening, visible
 from ganimation.faces.pose import expect, pose
 from ganimation.training.config import Phase, TargetMix, TrainingConfig, emphasis_of
 from ganimation.training.erase import erase
 
 Pixels = NDArray[np.float32]
+
+#: Distance between the lips of a mouth that is shut, and of one that is wide open, in shares of the side.
+SHUT, WIDE = 0.015, 0.08
 
 GENERATOR_UPDATE = 1000  # the update number of a generator's batch, far from any critic update's
 
@@ -101,6 +104,7 @@ class Batches:
         weights = _draw_weights(dataset.aus, config.balance)
         self._all = np.cumsum(weights)
         self._paired = np.cumsum(np.where(in_pairs, weights, 0.0))
+        self._open = np.cumsum(_openness(dataset)) if any(phase.erased for phase in config.phases) else self._all
         self._top = np.quantile(dataset.aus, 0.995, axis=0)
         self._emphasis = np.array(emphasis_of(config.emphasis, dataset.info.aus))
 
@@ -114,6 +118,8 @@ class Batches:
         sources = _draw_rows(rng, self._all, size)
         if paired.any():
             sources = np.where(paired, _draw_rows(rng, self._paired, size), sources)
+        if erased.any():
+            sources = np.where(erased, _draw_rows(rng, self._open, size), sources)
         targets = np.array(
             [self._partner(rng, row) if pair else row for row, pair in zip(sources, paired, strict=True)]
         )
@@ -199,6 +205,12 @@ def _warp(warp: NDArray[np.float64], scale: float, stored: int) -> NDArray[np.fl
     size = stored * scale
     centre = np.full(2, (size - 1) / 2) + size * np.array([shift_x, shift_y])
     return np.hstack([linear, (centre - linear @ np.full(2, (stored - 1) / 2))[:, None]])
+
+
+def _openness(dataset: FaceDataset) -> NDArray[np.float64]:
+    """Return each photo's chance to be erased, by how wide its mouth is open; small where it is shut, for its eyes."""
+    heights = np.array([opening(dataset.landmarks(row), LIPS) for row in range(len(dataset))])
+    return np.asarray(np.clip((heights - SHUT) / (WIDE - SHUT), 0.02, 1.0), np.float64)
 
 
 def _draw_weights(aus: NDArray[np.float32], balance: float) -> NDArray[np.float64]:

@@ -61,7 +61,8 @@ _MUSCLE_WEIGHTS = Weights(
     adversarial_form="hinge",
 )
 
-#: What ships: shading from pairs and restored apertures from true answers, then the critic catches up, then the game.
+#: What ships: shading from pairs and restored apertures from true answers, then the critic catches up, then the game,
+#: and at the end true answers again, with the critic's realism but not its AUs: folds relax, mouths get sharp.
 BUNDLED = TrainingConfig(
     preset="bundled",
     generator="muscles",
@@ -71,7 +72,7 @@ BUNDLED = TrainingConfig(
     generator_blocks=4,
     condition="relative",
     critic_width=48,
-    critic_layers=4,
+    critic_layers=3,
     critic_cap=256,
     critic_spectral=True,
     penalty_every=0,
@@ -117,6 +118,18 @@ BUNDLED = TrainingConfig(
             decay_to=0.1,
             weights=_MUSCLE_WEIGHTS,
         ),
+        Phase(
+            "restore",
+            steps=1600,
+            critic_steps=1,
+            paired=0.25,
+            erased=0.75,
+            generator_rate=4e-4,
+            critic_rate=4e-4,
+            decay_from=0.5,
+            decay_to=0.1,
+            weights=dataclasses.replace(_MUSCLE_WEIGHTS, expression=1.0, critic_share=2.0, restore=200.0),
+        ),
     ),
 )
 
@@ -126,7 +139,8 @@ SMALL = dataclasses.replace(
     preset="small",
     size=64,
     phases=tuple(
-        dataclasses.replace(phase, steps=steps) for phase, steps in zip(BUNDLED.phases, (3000, 500, 1000), strict=True)
+        dataclasses.replace(phase, steps=steps)
+        for phase, steps in zip(BUNDLED.phases, (3000, 500, 1000, 1000), strict=True)
     ),
 )
 

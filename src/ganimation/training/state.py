@@ -140,7 +140,8 @@ class Start:
 
 def generator_arguments(config: TrainingConfig, aus: Sequence[str]) -> dict[str, Any]:
     """Return what a model's config says of its generator, see :func:`ganimation.networks.build.build_generator`."""
-    halves = "".join({0: "u", 1: "l", None: "b"}[half_of(code)] for code in aus)
+    # a lid that closes is skin that moves; what shading learned for it was to hide the eye
+    halves = "".join("n" if code == "AU45" else {0: "u", 1: "l", None: "b"}[half_of(code)] for code in aus)
     shape = {"kind": config.generator, "width": config.generator_width, "blocks": config.generator_blocks}
     return shape | (
         {"halves": halves, "restorer_width": config.restorer_width} if config.generator == "muscles" else {}
