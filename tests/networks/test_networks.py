@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ganimation.networks.critic import Critic
+from ganimation.networks.critic import ApertureCritic, Critic
 from ganimation.networks.generator import Generator, ResizeConv, blend, warp
 from ganimation.networks.muscles import Muscles, Restorer, Shading, move, shade
 
@@ -57,7 +57,9 @@ def test_muscles_shapes_ranges_and_gradients() -> None:
     assert fields.shape == (3, 5, 64, 64)
     assert color.abs().max() <= 1
     assert not fields[1].any()
-    assert torch.equal(drawn[1], hole[1])
+    assert not drawn[1].any()
+    assert drawn[0].any()
+    assert not (drawn * hole).any()
     assert torch.equal(hole, geometry(3, 64)[:, 5:6])
     color.square().mean().backward()
     assert_gradients(generator)
@@ -155,13 +157,44 @@ def test_the_condition_reaches_the_output() -> None:
 def test_critic_shapes_and_gradients(size: int) -> None:
     torch.manual_seed(0)
     critic = Critic(5, size, width=4, cap=8)
-    realism, aus = critic(torch.rand(1, 3, size, size))
+    realism, aus, restored, _ = critic(torch.rand(1, 3, size, size))
+    assert restored is None
     assert realism.shape == (1, size // 64, size // 64)
     assert aus.shape == (1, 5)
     (realism.sum() + aus.sum()).backward()
     assert_gradients(critic)
     with pytest.raises(ValueError, match="multiple of 64"):
         Critic(5, size + 2)
+
+
+def test_what_was_restored_answers_to_its_own_critic_alone() -> None:
+    """And what is around it to the other one."""
+    torch.manual_seed(0)
+    critic = Critic(5, 64, width=4, layers=3, cap=8, spectral=True, muscles=True)
+    hole = torch.zeros(2, 1, 64, 64)
+    hole[:, :, 40:48, 24:40] = 1.0
+    image = torch.rand(2, 3, 64, 64, requires_grad=True)
+    judged = critic(image, torch.zeros(2, 1, 64, 64), hole)
+    assert judged.restored is not None
+    assert judged.shares is not None
+    assert judged.restored.shape == judged.shares.shape == (2, 6 * 2 + 4 * 4)
+    assert float(judged.shares.sum()) == pytest.approx(2 * 8 * 16 / 8**2)
+    (outside,) = torch.autograd.grad(judged.realism.sum() + judged.aus.sum(), image, retain_graph=True)
+    (inside,) = torch.autograd.grad(judged.restored.sum(), image)
+    assert float((outside * hole).abs().max()) == 0 < float(outside.abs().max())
+    assert float((inside * (1 - hole)).abs().max()) == 0 < float(inside.abs().max())
+
+
+def test_a_critic_of_apertures_sees_of_what_is_around_them_only_the_light() -> None:
+    torch.manual_seed(0)
+    critic = ApertureCritic(4).eval()
+    hole = torch.zeros(1, 1, 64, 64)
+    hole[:, :, 48:56, 24:40] = 1.0
+    plain = torch.full((1, 3, 64, 64), 0.5)
+    stripes = plain + 0.3 * (torch.arange(64) % 2 * 2 - 1) * (1 - hole)
+    assert torch.allclose(critic(plain, hole)[0], critic(stripes, hole)[0], atol=1e-4)
+    dark = plain - 0.3 * (1 - hole)
+    assert not torch.allclose(critic(plain, hole)[0], critic(dark, hole)[0], atol=1e-4)
 
 
 def test_a_critic_with_spectral_norms_is_no_steeper_than_its_layers_allow() -> None:

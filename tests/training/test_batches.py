@@ -105,3 +105,16 @@ def test_what_is_erased_is_mostly_open_mouths(dataset: Path) -> None:
     assert torch.equal(batch.source_aus, batch.target_aus)
     drawn = [int((torch.from_numpy(faces.aus) - aus).abs().sum(dim=1).argmin()) for aus in batch.source_aus]
     assert heights[drawn].mean() > heights.mean()
+
+
+def test_shut_mouths_are_asked_to_open(dataset: Path) -> None:
+    faces = FaceDataset(dataset)
+    batch = Batches(faces, dataclasses.replace(TINY, augment=False, batch=64)).draw(0, 0, Phase("x", opened=0.5))
+    parts, jaw = (faces.info.aus.index(code) for code in ("AU25", "AU26"))
+    opened, others = batch.target_aus[:32], batch.target_aus[32:]
+    assert float(opened[:, parts].min()) >= 0.2
+    assert float(opened[:, parts].mean()) > float(others[:, parts].mean()) + 0.2
+    assert 0.3 < float((opened[:, jaw] != batch.source_aus[:32, jaw]).float().mean()) < 0.9
+    holes = (batch.geometry[:, 5] - batch.geometry[:, 6]).clamp_min(0).flatten(1).sum(dim=1)
+    assert float(holes[:32].median()) > float(holes[32:].median())
+    assert not batch.known[:32].any()

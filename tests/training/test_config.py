@@ -38,7 +38,7 @@ def test_steps_scale_all_phases_and_lose_none() -> None:
         assert config.steps == steps
     config = SMALL.resolve(1000)
     names = [config.at(step)[0].name for step in (0, config.phases[0].steps, config.steps - 1)]
-    assert names == ["pairs", "critic", "restore"]
+    assert names == ["pairs", "mouths", "relax"]
     assert config.at(config.phases[0].steps)[1] == 0
     with pytest.raises(ValueError, match="ends before"):
         config.at(config.steps)
@@ -68,11 +68,11 @@ def test_one_field_is_overridden() -> None:
     assert override(SMALL, "generator=conditioned").generator == "conditioned"
     assert override(SMALL, "targets.single=0.1").targets.single == 0.1
     everywhere = override(SMALL, "weights.attention=0.3")
-    assert [phase.weights.attention for phase in everywhere.phases] == [0.3] * 4
+    assert [phase.weights.attention for phase in everywhere.phases] == [0.3] * 5
     once = override(SMALL, "adversarial.weights.attention=0.5")
-    assert [phase.weights.attention for phase in once.phases] == [0.0, 0.0, 0.5, 0.0]
+    assert [phase.weights.attention for phase in once.phases] == [0.0, 0.0, 0.0, 0.5, 0.0]
     steps = [phase.steps for phase in SMALL.phases]
-    assert [phase.steps for phase in override(SMALL, "critic.steps=7").phases] == [steps[0], 7, *steps[2:]]
+    assert [phase.steps for phase in override(SMALL, "critic.steps=7").phases] == [*steps[:2], 7, *steps[3:]]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_cannot_be_overridden_is_said(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("size=100", "size=100: a multiple of 16"),
+        ("size=100", "size=100: a multiple of 8"),
         ("batch=0", "batch=0: it must be at least 1"),
         ("average=1.5", r"average=1.5: it must be in \[0.05, 0.25\]"),
         ("weights.cycle=-1", "pairs.weights.cycle=-1.0: it must be at least 0"),
@@ -123,7 +123,7 @@ def test_what_is_not_possible_is_said(text: str, message: str) -> None:
     for change, remedy in (("size=48", "a multiple of 32"), ("condition=absolute", "set condition=relative")):
         with pytest.raises(TrainingError, match=remedy):
             override(SMALL, change).check()
-    with pytest.raises(TrainingError, match=r"pairs: paired=0.7 and erased=0.6 are more than the batch; lower one"):
+    with pytest.raises(TrainingError, match=r"paired=0.7, erased=0.6 and opened=0 are more than the batch"):
         override(SMALL, "pairs.paired=0.7").check()
 
 

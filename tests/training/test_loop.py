@@ -52,6 +52,7 @@ def test_a_run_writes_what_it_says(run: Path) -> None:
     assert {
         "critic/wasserstein", "critic/hinge", "critic/expression", "critic/reread", "generator/adversarial",
         "generator/expression", "generator/pair", "generator/restore", "generator/shading",
+        "critic/opening", "generator/opening",
         "mask/changed", "mask/asked", "mask/response",
     } <= set().union(*(line.keys() for line in lines[5:]))  # fmt: skip
     assert "mask/mean" not in lines[-1]

@@ -121,3 +121,26 @@ def test_terms_do_not_depend_on_the_batch_size() -> None:
 def test_errors_of_aus_count_by_their_weights() -> None:
     predicted, aus = torch.tensor([[0.5, 0.1]]), torch.zeros(1, 2)
     assert losses.expression(predicted, aus, "mean", torch.tensor([0.4, 1.6])).item() == pytest.approx(0.058)
+
+
+def test_a_hinge_asks_no_more_than_a_margin_of_what_counts() -> None:
+    real, fake = torch.tensor([[2.0, 0.5], [-1.0, 0.0]]), torch.tensor([[-3.0, 0.0], [0.5, -0.5]])
+    assert float(losses.hinge(real, fake)) == pytest.approx((0 + 0.5 + 2 + 1) / 4 + (0 + 1 + 1.5 + 0.5) / 4)
+    first = torch.tensor([[1.0], [0.0]])
+    assert float(losses.hinge(real, fake, first, 0.0)) == pytest.approx(0.5 / 4)
+
+
+def test_openings_count_by_what_was_restored_of_them() -> None:
+    shares = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.005, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    counts = losses.openings(shares)
+    large, small, none = counts.sum(dim=1).tolist()
+    assert large == pytest.approx(4 * 0.25 / 0.27)
+    assert 0 < small < 0.1 * large
+    assert none == 0
+    assert not counts[0, 2:].any()
+
+
+def test_restoration_is_the_difference_in_the_hole() -> None:
+    image, truth, hole = torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4), torch.zeros(2, 1, 4, 4)
+    hole[0, :, :2] = 1.0
+    assert float(losses.restoration(image, truth, hole)) == pytest.approx(0.25)

@@ -47,7 +47,7 @@ def test_parts_of_a_batch_add_up_to_the_whole(dataset: Path, tmp_path: Path, nam
     assert_same_gradients(whole, parts)
 
 
-@pytest.mark.parametrize("name", ["game", "apart", "muscles"])
+@pytest.mark.parametrize("name", ["game", "apart", "muscles", "mouths"])
 def test_two_processes_do_what_one_does(dataset: Path, tmp_path: Path, name: str) -> None:
     """Started by torchrun, over gloo, with the same batch in all; the gradient penalty included."""
     one = train_tiny(dataset, tmp_path / "one", CONFIGS[name])

@@ -18,7 +18,11 @@ from ganimation.training.presets import SMALL
 from ganimation.training.state import Start
 
 STEPS = (3, 2, 3)
-_PHASES = tuple(dataclasses.replace(phase, steps=steps) for phase, steps in zip(SMALL.phases[:3], STEPS, strict=True))
+_PHASES = tuple(
+    dataclasses.replace(phase, steps=steps)
+    for phase, steps in zip((SMALL.phases[0], *SMALL.phases[2:4]), STEPS, strict=True)
+)
+MOUTHS = dataclasses.replace(SMALL.phases[1], steps=1)
 
 TINY: TrainingConfig = dataclasses.replace(
     SMALL,
@@ -43,7 +47,7 @@ PAINT: TrainingConfig = dataclasses.replace(
     critic_spectral=False,
     penalty_every=2,
     attention_high=0.4,
-    phases=tuple(dataclasses.replace(phase, weights=_WEIGHTS, erased=0.0, paired=0.5) for phase in _PHASES),
+    phases=tuple(dataclasses.replace(phase, weights=_WEIGHTS, erased=0.0, opened=0.0, paired=0.5) for phase in _PHASES),
 )
 
 #: For comparing gradients: one step of the game, nothing that depends on the number of processes.
@@ -62,6 +66,7 @@ CONFIGS = {
     "muscles": dataclasses.replace(
         TINY, batch=8, buffer=0, reread_every=0, phases=(dataclasses.replace(TINY.phases[2], steps=1),)
     ),
+    "mouths": dataclasses.replace(TINY, batch=8, buffer=0, phases=(MOUTHS,)),
 }
 
 
@@ -77,7 +82,10 @@ def train_tiny(
     say: Callable[[str], None] = print,
 ) -> Path:
     """Train on the CPU in float32."""
-    fabric = Fabric(accelerator="cpu", devices=devices, precision="32-true", strategy="ddp" if devices > 1 else "auto")
+    strategy = "ddp_find_unused_parameters_true" if config.generator == "muscles" else "ddp"
+    fabric = Fabric(
+        accelerator="cpu", devices=devices, precision="32-true", strategy=strategy if devices > 1 else "auto"
+    )
     fabric.launch()
     cadence = Cadence(checkpoint=every, sheet=4)
     return train(

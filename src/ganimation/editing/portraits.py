@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ganimation.editing.backends import Network, load_networks
 from ganimation.faces import mesh
 from ganimation.faces.crop import Moved
-from ganimation.faces.drawing import BRIGHTEST, DARKEST, WINDOWS
+from ganimation.faces.drawing import BRIGHTEST, DARKEST, WINDOWS, edges
 from ganimation.faces.geometry import sides, visible
 from ganimation.faces.pose import apertures, expect
 from ganimation.model import ONNX, RESTORER, ModelConfig
@@ -185,7 +185,7 @@ class MusclePortrait:
 
     def _restore(self, color: Array, hole: Array, window: tuple[float, float, float, float]) -> None:
         """Draw what was hidden in a window of C, in place."""
-        left, top, right, bottom = (round(edge * self._size) for edge in window)
+        left, top, right, bottom = edges(window, self._size, self._size)
         part, within = color[top:bottom, left:right], hole[top:bottom, left:right]
         if within.max() < HIDDEN:
             return

@@ -8,3 +8,9 @@ WINDOWS = (EYES, MOUTH)
 
 #: Shading of all AUs together stays within these logarithms of a factor on brightness. Folds are dark.
 DARKEST, BRIGHTEST = -1.2, 0.15
+
+
+def edges(window: tuple[float, float, float, float], height: int, width: int) -> tuple[int, int, int, int]:
+    """Return the left, top, right and bottom of a window in pixels."""
+    left, top, right, bottom = window
+    return round(left * width), round(top * height), round(right * width), round(bottom * height)

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ganimation.faces.drawing import BRIGHTEST, DARKEST, WINDOWS
+from ganimation.faces.drawing import BRIGHTEST, DARKEST, WINDOWS, edges
 from ganimation.networks.generator import InstanceNorm, ResidualBlock, ResizeConv, warp
 
 #: Shading of one AU at intensity 1 stays within these logarithms of a factor on brightness.
@@ -139,8 +139,8 @@ class Muscles(nn.Module):
             geometry: (N, 7, H, W), see :func:`ganimation.faces.pose.pose`.
 
         Returns:
-            C (N, 3, H, W) in [-1, 1]; the hole (N, 1, H, W) in [0, 1]; S (N, num_aus, H, W); and how much of each pixel
-            was drawn, (N, 1, H, W) in [0, 1]: what was restored, or shaded by a tenth and more.
+            C (N, 3, H, W) in [-1, 1]; the hole (N, 1, H, W) in [0, 1]; S (N, num_aus, H, W); and how much each pixel
+            outside the hole was shaded, (N, 1, H, W) in [0, 1]; 1 for a tenth and more.
         """
         guide, flow, aperture, kept = torch.split(geometry, [GUIDE, 2, 1, 1], dim=1)
         fields = self._fields(source, guide, change)
@@ -148,7 +148,8 @@ class Muscles(nn.Module):
         for window in WINDOWS:
             color = self._restored(color, hole, window)
         drawn = torch.einsum("nkhw,nk->nhw", fields.detach(), change.to(fields.dtype))[:, None]
-        return color, hole, fields, torch.maximum(hole, (10 * warp(drawn, flow.to(drawn.dtype)).abs()).clamp_max(1))
+        shaded = (10 * warp(drawn, flow.to(drawn.dtype)).abs()).clamp_max(1)
+        return color, hole, fields, (1 - hole) * shaded
 
     def _fields(self, source: Tensor, guide: Tensor, change: Tensor) -> Tensor:
         """Return the fields of the rows of which any change is asked; of the others, which need none, 0."""
@@ -162,7 +163,7 @@ class Muscles(nn.Module):
 
     def _restored(self, color: Tensor, hole: Tensor, window: tuple[float, float, float, float]) -> Tensor:
         height, width = color.shape[2:]
-        left, top, right, bottom = (round(x * side) for x, side in zip(window, (width, height) * 2, strict=True))
+        left, top, right, bottom = edges(window, height, width)
         within = hole[:, :, top:bottom, left:right]
         drawn = self.restorer(color[:, :, top:bottom, left:right].detach(), within).float()
         around = (left, width - right, top, height - bottom)

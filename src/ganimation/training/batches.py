@@ -1,7 +1,7 @@
 """What a step learns from. Drawn from ``(seed, step, update)`` alone, so that no state has to be saved to resume."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -25,6 +25,15 @@ Pixels = NDArray[np.float32]
 
 #: Distance between the lips of a mouth that is shut, and of one that is wide open, in shares of the side.
 SHUT, WIDE = 0.015, 0.08
+#: What opens a mouth: how often it is asked, and between which intensities.
+OPENERS = {
+    "AU25": (1.0, 0.2, 1.0),
+    "AU26": (0.6, 0.0, 1.0),
+    "AU12": (0.5, 0.0, 0.9),
+    "AU10": (0.2, 0.0, 0.7),
+    "AU20": (0.15, 0.0, 0.8),
+    "AU15": (0.1, 0.0, 0.6),
+}
 
 GENERATOR_UPDATE = 1000  # the update number of a generator's batch, far from any critic update's
 
@@ -56,6 +65,16 @@ class Batch:
     mix: Tensor
     geometry: Tensor
     erased: Tensor
+
+    @property
+    def real(self) -> Tensor:
+        """The real picture beside each generated one: the true one where it is known, else the source."""
+        return torch.where(self.known[:, None, None, None], self.truth, self.source)
+
+    @property
+    def real_aus(self) -> Tensor:
+        """The AUs of :attr:`real`, (N, AUs)."""
+        return torch.where(self.known[:, None], self.target_aus, self.source_aus)
 
     def to(self, device: torch.device, layout: torch.memory_format) -> "Batch":
         """Return the batch on a device, images in an order in memory."""
@@ -104,7 +123,10 @@ class Batches:
         weights = _draw_weights(dataset.aus, config.balance)
         self._all = np.cumsum(weights)
         self._paired = np.cumsum(np.where(in_pairs, weights, 0.0))
-        self._open = np.cumsum(_openness(dataset)) if any(phase.erased for phase in config.phases) else self._all
+        self._open = self._shut = self._all
+        if any(phase.erased or phase.opened for phase in config.phases):
+            openness = _openness(dataset)
+            self._open, self._shut = np.cumsum(np.maximum(openness, 0.02)), np.cumsum(openness == 0)
         self._top = np.quantile(dataset.aus, 0.995, axis=0)
         self._emphasis = np.array(emphasis_of(config.emphasis, dataset.info.aus))
 
@@ -115,11 +137,14 @@ class Batches:
         order = np.arange(size)
         paired = order < round(phase.paired * size)
         erased = ~paired & (order < round((phase.paired + phase.erased) * size))
+        opened = ~paired & ~erased & (order < round((phase.paired + phase.erased + phase.opened) * size))
         sources = _draw_rows(rng, self._all, size)
         if paired.any():
             sources = np.where(paired, _draw_rows(rng, self._paired, size), sources)
         if erased.any():
             sources = np.where(erased, _draw_rows(rng, self._open, size), sources)
+        if opened.any() and self._shut[-1]:
+            sources = np.where(opened, _draw_rows(rng, self._shut, size), sources)
         targets = np.array(
             [self._partner(rng, row) if pair else row for row, pair in zip(sources, paired, strict=True)]
         )
@@ -129,6 +154,9 @@ class Batches:
             rng, shown, self._dataset.aus[others], self._top, self._config.targets, self._emphasis
         )
         drawn[erased] = shown[erased]
+        if opened.any():
+            drawn[opened] = draw_openings(rng, shown[opened], self._dataset.info.aus)
+            same &= ~opened
         target_aus = np.where(paired[:, None], self._dataset.aus[targets], drawn).astype(np.float32)
         flips, warps, lights = self._augmentation(rng, size)
         mix = rng.uniform(0.0, 1.0, size).astype(np.float32)
@@ -208,9 +236,9 @@ def _warp(warp: NDArray[np.float64], scale: float, stored: int) -> NDArray[np.fl
 
 
 def _openness(dataset: FaceDataset) -> NDArray[np.float64]:
-    """Return each photo's chance to be erased, by how wide its mouth is open; small where it is shut, for its eyes."""
+    """Return how wide each photo's mouth is open, from 0 of those that are shut to 1."""
     heights = np.array([opening(dataset.landmarks(row), LIPS) for row in range(len(dataset))])
-    return np.asarray(np.clip((heights - SHUT) / (WIDE - SHUT), 0.02, 1.0), np.float64)
+    return np.asarray(np.clip((heights - SHUT) / (WIDE - SHUT), 0.0, 1.0), np.float64)
 
 
 def _draw_weights(aus: NDArray[np.float32], balance: float) -> NDArray[np.float64]:
@@ -252,6 +280,17 @@ def draw_targets(
     blend = share * other + (1 - share) * source
     targets = np.select([kind[:, None] == 0, kind[:, None] == 1, kind[:, None] == 2], [noisy, single, blend], source)
     return targets, kind == 3
+
+
+def draw_openings(rng: np.random.Generator, source: NDArray[np.float32], aus: Sequence[str]) -> NDArray[np.float64]:
+    """Draw targets that open mouths, (N, AUs), for photos that show ``source``."""
+    targets = source.astype(np.float64)
+    for code, (often, low, high) in OPENERS.items():
+        drawn = np.where(rng.random(len(source)) < often, rng.uniform(low, high, len(source)), np.nan)
+        if code in aus:
+            place = list(aus).index(code)
+            targets[:, place] = np.where(np.isnan(drawn), targets[:, place], drawn)
+    return targets
 
 
 def plan(config: TrainingConfig, start: int) -> Iterator[tuple[int, int, Phase]]:

@@ -54,6 +54,9 @@ class Phase:
         train_generator: off to let the critic catch up with a frozen generator.
         paired: share of the batch whose target is another photo of the same session, so that the true picture is known.
         erased: share of the batch in which the inside of mouths and eyes is erased, to be restored.
+        opened: share of the batch in which a shut mouth is asked to open.
+        apertures_only: whether only what opens is learned, of a generator of muscles: photos are moved and not shaded,
+            and the critic judges only what was restored.
         generator_rate: Adam's learning rate.
         critic_rate: Adam's learning rate.
         decay_from: share of the phase after which both rates fall linearly.
@@ -68,6 +71,8 @@ class Phase:
     train_generator: bool = True
     paired: float = 0.0
     erased: float = 0.0
+    opened: float = 0.0
+    apertures_only: bool = False
     generator_rate: float = 1e-4
     critic_rate: float = 1e-4
     decay_from: float = 1.0
@@ -82,7 +87,7 @@ class Phase:
         """
         for name in ("steps", "epochs", "critic_steps", "generator_rate", "critic_rate"):
             _check_range(f"{self.name}.{name}", getattr(self, name), 0)
-        for name in ("paired", "erased", "decay_from", "decay_to"):
+        for name in ("paired", "erased", "opened", "decay_from", "decay_to"):
             _check_range(f"{self.name}.{name}", getattr(self, name), 0, 1)
         for name, value in dataclasses.asdict(self.weights).items():
             if not isinstance(value, str):
@@ -91,11 +96,13 @@ class Phase:
             raise TrainingError(
                 f"{self.name}.weights.attention=0 cannot be steered by a factor; give it a value above 0"
             )
-        if self.paired + self.erased > 1:
+        if self.paired + self.erased + self.opened > 1 + 1e-9:
             raise TrainingError(
-                f"{self.name}: paired={self.paired:g} and erased={self.erased:g} are more than the batch; lower one"
+                f"{self.name}: paired={self.paired:g}, erased={self.erased:g} and opened={self.opened:g} are more than "
+                "the batch; lower one"
             )
-        used = {"erased": self.erased, "weights.restore": self.weights.restore, "weights.shading": self.weights.shading}
+        used = {"erased": self.erased, "opened": self.opened, "apertures_only": self.apertures_only}
+        used |= {f"weights.{name}": getattr(self.weights, name) for name in ("restore", "opening", "shading")}
         for name, value in used.items():
             if value and not muscles:
                 raise TrainingError(f"{self.name}.{name}={value:g} is for generator=muscles; set it to 0")

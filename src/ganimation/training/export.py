@@ -114,7 +114,7 @@ def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, sec
             "layers": trained["critic_layers"],
             "cap": trained["critic_cap"],
             "spectral": trained.get("critic_spectral", False),
-            "maps": 1 if network.generator == "muscles" else 0,
+            "muscles": network.generator == "muscles",
         },
         template=CropTemplate(**about["template"]),
         annotator=about["annotator"],

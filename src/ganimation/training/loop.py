@@ -212,7 +212,7 @@ def take_step(
         last = update == phase.critic_steps - 1
         keep = last and phase.train_generator and config.shared_batch and tuning.accumulate == 1
         with torch.set_grad_enabled(keep):
-            passes = [game.generate(state.generator, part) for part in batch.split(tuning.accumulate)]
+            passes = [game.generate(state.generator, part, phase) for part in batch.split(tuning.accumulate)]
         shared = passes if keep else None
         number = step * phase.critic_steps + update
         due = {
@@ -224,7 +224,7 @@ def take_step(
     if phase.train_generator:
         if batch is None or not config.shared_batch:
             batch = next(stream).to(game.fabric.device, game.layout)
-        parts = (game.generate(state.generator, part) for part in batch.split(tuning.accumulate))
+        parts = (game.generate(state.generator, part, phase) for part in batch.split(tuning.accumulate))
         terms |= update_generator(game, state, phase, shared or parts, tuning.accumulate)
     return terms
 

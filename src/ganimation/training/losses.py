@@ -26,15 +26,22 @@ def wasserstein(realism_real: Tensor, realism_fake: Tensor) -> Tensor:
     return realism_fake.mean() - realism_real.mean()
 
 
-def hinge(realism_real: Tensor, realism_fake: Tensor, counts: Tensor | float = 1.0) -> Tensor:
+def hinge(
+    realism_real: Tensor,
+    realism_fake: Tensor,
+    counts_real: Tensor | float = 1.0,
+    counts_fake: Tensor | float = 1.0,
+) -> Tensor:
     """Return E[max(0, 1 - D_I(real))] + E[max(0, 1 + D_I(fake))], over patches (Lim & Ye 2017); not in the paper.
 
     Args:
-        realism_real: (N, h, w).
-        realism_fake: (N, h, w).
-        counts: what each patch counts, see :func:`patches`.
+        realism_real: (N, ...).
+        realism_fake: (N, ...).
+        counts_real: what each patch counts, see :func:`patches` and :func:`openings`.
+        counts_fake: likewise.
     """
-    return ((1 - realism_real).clamp_min(0) * counts).mean() + ((1 + realism_fake).clamp_min(0) * counts).mean()
+    real, fake = (1 - realism_real).clamp_min(0), (1 + realism_fake).clamp_min(0)
+    return (real * counts_real).mean() + (fake * counts_fake).mean()
 
 
 #: What a patch counts of which nothing was drawn, against one that was drawn as a whole.
@@ -57,6 +64,19 @@ def patches(drawn: Tensor | None, realism: Tensor) -> Tensor | float:
         + UNTOUCHED
     )
     return shares / shares.mean(dim=(1, 2), keepdim=True)
+
+
+#: Openings that are smaller than this share of the windows count less.
+SMALLEST = 0.02
+
+
+def openings(shares: Tensor) -> Tensor:
+    """Return what each patch of windows counts, (N, P): by how much of it was restored; all large openings alike.
+
+    Args:
+        shares: of each patch that was restored, (N, P) in [0, 1].
+    """
+    return shares.detach() / (shares.detach().mean(dim=1, keepdim=True) + SMALLEST)
 
 
 def gradient_penalty(realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
@@ -170,12 +190,12 @@ def pair_distance(image: Tensor, truth: Tensor, known: Tensor) -> Tensor:
 
 
 def restoration(image: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
-    """Return the mean over all pixels of the absolute difference of what was restored to what was erased.
+    """Return the mean over all pixels of the absolute difference of what was restored to what is there in truth.
 
     Args:
         image: (N, 3, H, W).
         truth: (N, 3, H, W).
-        hole: (N, 1, H, W) in [0, 1]; 0 in rows that were not erased.
+        hole: (N, 1, H, W) in [0, 1]; 0 in rows of which the truth is not known.
     """
     return ((image - truth).abs() * hole).mean()
 
@@ -193,7 +213,8 @@ class Weights:
         smoothness: lambda_A times lambda_TV, since Eq. 5 multiplies both.
         pair: of the distance to the true picture, a mean over the batch in which rows without one count 0; not in the
             paper.
-        restore: of the distance to what was erased (:func:`restoration`), for ``generator=muscles``; not in the paper.
+        restore: of the distance to what was hidden (:func:`restoration`), for ``generator=muscles``; not in the paper.
+        opening: of the realism of what was restored, likewise.
         shading: of the size of the shading fields, for ``generator=muscles``; not in the paper.
         adversarial_form: what the critic learns, :func:`wasserstein` as in the paper or :func:`hinge`.
         expression_form: see :func:`expression`.
@@ -210,6 +231,7 @@ class Weights:
     smoothness: float = 1e-4
     pair: float = 0.0
     restore: float = 0.0
+    opening: float = 0.0
     shading: float = 0.0
     adversarial_form: AdversarialForm = "wasserstein"
     expression_form: ExpressionForm = "mean"
@@ -220,7 +242,8 @@ class Weights:
 
 def critic_loss(terms: Terms, weights: Weights) -> Tensor:
     """Return the critic's share of Eq. 5 from its named terms."""
-    total = terms.get("critic/hinge", terms["critic/wasserstein"])
+    of_the_whole = "critic/hinge" if "critic/hinge" in terms else "critic/wasserstein"
+    total = torch.stack([terms[name] for name in (of_the_whole, "critic/opening") if name in terms]).sum()
     reading = weights.expression * weights.critic_share
     total = total + reading * sum(terms[name] for name in ("critic/expression", "critic/reread") if name in terms)
     if "critic/gradient_penalty" in terms:
@@ -244,6 +267,7 @@ def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0
         "generator/smoothness": weights.smoothness,
         "generator/pair": weights.pair,
         "generator/restore": weights.restore,
+        "generator/opening": weights.opening,
         "generator/shading": weights.shading,
     }
     return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()

@@ -163,7 +163,7 @@ def _launch(machine: Machine, config: "TrainingConfig") -> "Fabric":
             accelerator=machine.accelerator,
             devices=wanted,
             num_nodes=machine.num_nodes,
-            strategy=machine.strategy,
+            strategy=_strategy(machine, config),
             precision=_precision(machine, config),  # type: ignore[arg-type]
         )
         fabric.launch()
@@ -176,6 +176,14 @@ def _launch(machine: Machine, config: "TrainingConfig") -> "Fabric":
             "(of a node) and --num-nodes"
         )
     return fabric
+
+
+def _strategy(machine: Machine, config: "TrainingConfig") -> str:
+    """Return Fabric's name of the strategy; not every batch of a generator of muscles reaches all its weights."""
+    several = machine.num_nodes > 1 or (machine.devices.isdecimal() and int(machine.devices) > 1)
+    if config.generator == "muscles" and (machine.strategy == "ddp" or (machine.strategy == "auto" and several)):
+        return "ddp_find_unused_parameters_true"
+    return machine.strategy
 
 
 def _precision(machine: Machine, config: "TrainingConfig") -> str:

@@ -169,7 +169,7 @@ def build_networks(
             config.critic_layers,
             config.critic_cap,
             spectral=config.critic_spectral,
-            maps=1 if config.generator == "muscles" else 0,
+            muscles=config.generator == "muscles",
         )
         for network in (generator, critic) if config.generator == "conditioned" else (critic,):
             for module in network.modules():

@@ -77,10 +77,12 @@ class Game:
         """Return the expression loss as this run weighs AUs."""
         return losses.expression(predicted, aus, weights.expression_form, self.au_weights)
 
-    def generate(self, generator: nn.Module, batch: Batch) -> Pass:
+    def generate(self, generator: nn.Module, batch: Batch, phase: Phase) -> Pass:
         """Return what the generator makes of a batch."""
         if self.config.generator == "muscles":
             change = batch.target_aus - batch.source_aus
+            if phase.apertures_only:  # pixels are moved by the batch's geometry; without a change nothing is shaded
+                change = torch.zeros_like(change)
             fake, hole, shading, drawn = generator(batch.source, change, batch.geometry)
             return Pass(batch, fake, hole=hole, fields=shading, drawn=drawn)
         color, attention = generator(batch.source, self.condition(batch.source_aus, batch.target_aus))
@@ -109,18 +111,18 @@ def update_critic(
         reread: whether in this update the critic also learns what the annotator reads in the generated images.
     """
     weights, apart = phase.weights, with_penalty and game.config.penalty_apart
-    shown = [(part.batch, state.history.exchange(part.fake.detach(), rng), part.drawn) for part in passes]
+    shown = [(part, state.history.exchange(part.fake.detach(), rng)) for part in passes]
     seen: list[Terms] = []
 
-    def total(batch: Batch, fake: Tensor, drawn: Tensor | None) -> Tensor:
-        terms = _critic_terms(game, state, weights, batch, fake, drawn, reread=reread)
+    def total(part: Pass, fake: Tensor) -> Tensor:
+        terms = _critic_terms(game, state, phase, part, fake, reread=reread)
         if with_penalty and not apart:
-            terms["critic/gradient_penalty"] = _penalty(game, state, batch, fake, drawn)
+            terms["critic/gradient_penalty"] = _penalty(game, state, part, fake)
         seen.append(terms)
         return losses.critic_loss(terms, weights)
 
-    def penalty_alone(batch: Batch, fake: Tensor, drawn: Tensor | None) -> Tensor:
-        value = _penalty(game, state, batch, fake, drawn)
+    def penalty_alone(part: Pass, fake: Tensor) -> Tensor:
+        value = _penalty(game, state, part, fake)
         seen.append({"critic/gradient_penalty": value})
         return weights.gradient_penalty * value
 
@@ -131,18 +133,23 @@ def update_critic(
     return _mean(seen)
 
 
-def _critic_terms(
-    game: Game, state: State, weights: Weights, batch: Batch, fake: Tensor, drawn: Tensor | None, *, reread: bool
-) -> Terms:
-    """Return the critic's terms but for the gradient penalty; ``drawn`` tells it where to look in both pictures."""
-    where, count = None if drawn is None else drawn.detach().repeat(2, 1, 1, 1), len(batch.source)
-    realism, aus = state.critic(torch.cat([batch.source, fake]), where)
-    terms = {
-        "critic/wasserstein": losses.wasserstein(realism[:count], realism[count:]),
-        "critic/expression": game.expression(aus[:count], batch.source_aus, weights),
-    }
+def _critic_terms(game: Game, state: State, phase: Phase, made: Pass, fake: Tensor, *, reread: bool) -> Terms:
+    """Return the critic's terms but for the gradient penalty; it is told where to look in both pictures."""
+    batch, count, weights, terms = made.batch, len(fake), phase.weights, Terms()
+    where = [None if value is None else value.detach().repeat(2, 1, 1, 1) for value in (made.drawn, made.hole)]
+    whole = not phase.apertures_only
+    realism, aus, restored, shares = state.critic(torch.cat([batch.real, fake]), *where, whole=whole)
+    if restored is not None:
+        opening = losses.openings(shares[:count])
+        known = batch.known[:, None]
+        terms["critic/opening"] = losses.hinge(restored[:count], restored[count:], opening * known, opening)
+    if not whole:
+        return terms
+    terms["critic/wasserstein"] = losses.wasserstein(realism[:count], realism[count:])
+    terms["critic/expression"] = game.expression(aus[:count], batch.real_aus, weights)
     if weights.adversarial_form == "hinge":
-        terms["critic/hinge"] = losses.hinge(realism[:count], realism[count:], losses.patches(drawn, realism))
+        counts = losses.patches(made.drawn, realism)
+        terms["critic/hinge"] = losses.hinge(realism[:count], realism[count:], counts, counts)
     if reread and game.rereader is not None:
         terms |= _second_opinion(game, game.rereader(fake), aus[count:], batch, weights)
         if state.history.capacity:  # half of what was read answers other targets
@@ -161,10 +168,10 @@ def _second_opinion(game: Game, read: Tensor, aus: Tensor, batch: Batch, weights
     }
 
 
-def _penalty(game: Game, state: State, batch: Batch, fake: Tensor, drawn: Tensor | None) -> Tensor:
-    where = None if drawn is None else drawn.detach()
+def _penalty(game: Game, state: State, made: Pass, fake: Tensor) -> Tensor:
+    where = None if made.drawn is None else made.drawn.detach()
     with game.fabric.autocast():
-        return losses.gradient_penalty(_realism(state.critic, where), batch.source, fake, batch.mix)
+        return losses.gradient_penalty(_realism(state.critic, where), made.batch.real, fake, made.batch.mix)
 
 
 def _realism(critic: nn.Module, where: Tensor | None) -> Callable[[Tensor], Tensor]:
@@ -212,18 +219,22 @@ def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tupl
     weights, batch, fake = phase.weights, made.batch, made.fake
     terms, read = _terms_of_mask(game, state, phase, made), None
     if phase.critic_steps:
-        realism, aus = state.critic(fake, made.drawn)
+        whole = not phase.apertures_only
+        realism, aus, restored, shares = state.critic(fake, made.drawn, made.hole, whole=whole)
+        if restored is not None:
+            terms["generator/opening"] = losses.adversarial(restored, losses.openings(shares))
+    if phase.critic_steps and whole:
         with torch.no_grad():
-            read = state.critic(batch.source, made.drawn)[1], aus.detach()
+            read = state.critic(batch.source, made.drawn).aus, aus.detach()
         terms["generator/adversarial"] = losses.adversarial(realism, losses.patches(made.drawn, realism))
         terms["generator/expression"] = game.expression(aus, batch.target_aus, weights)
-    if weights.pair:
+    if weights.pair and not phase.apertures_only:
         image, truth, known = fake, batch.truth, batch.known & ~batch.erased
-        if made.hole is not None:  # what was hidden has many true pictures
+        if made.hole is not None:  # what was hidden is the restorer's
             image, truth = image * (1 - made.hole), truth * (1 - made.hole)
         terms["generator/pair"] = losses.pair_distance(image, truth, known)
     if made.hole is not None and made.fields is not None:
-        hole = made.hole * batch.erased[:, None, None, None]
+        hole = made.hole * batch.known[:, None, None, None]
         terms["generator/restore"] = losses.restoration(fake, batch.truth, hole)
         terms["generator/shading"] = made.fields.abs().mean()
     return terms, read
