@@ -101,8 +101,8 @@ class ApertureCritic(nn.Module):
     were moved from a photo by its lips, and teach nothing of what is between them.
 
     Args:
-        width: channels of the first layer, doubled by each of the two that follow; with spectral norms as
-            :class:`Critic`.
+        width: channels of the first layer, doubled by each of the two that follow; with spectral norms and
+            gains as :class:`Critic`, in the last layer too.
     """
 
     BLUR = 16  # pixels that are averaged
@@ -113,7 +113,7 @@ class ApertureCritic(nn.Module):
             spectral_norm(nn.Conv2d(before, after, 4, 2, 1))
             for before, after in pairwise((4, width, 2 * width, 4 * width))
         )
-        self.realism = nn.Conv2d(4 * width, 1, 3, padding=1)
+        self.realism = spectral_norm(nn.Conv2d(4 * width, 1, 3, padding=1))
 
     def forward(self, image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """Return the realism of patches of 8 x 8 pixels of all windows, and how much of each is hole, (N, P) each.
@@ -131,7 +131,7 @@ class ApertureCritic(nn.Module):
             )
             for layer in self.layers:
                 x = 2 * nn.functional.leaky_relu(layer(x), 0.2)
-            realism = self.realism(x)
+            realism = 2 * self.realism(x)
             shares = nn.functional.adaptive_avg_pool2d(within, (realism.shape[2], realism.shape[3]))
             found.append((realism.flatten(1), shares.flatten(1)))
         realism, shares = (torch.cat(column, dim=1) for column in zip(*found, strict=True))

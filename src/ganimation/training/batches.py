@@ -126,7 +126,7 @@ class Batches:
         self._open = self._shut = self._all
         if any(phase.erased or phase.opened for phase in config.phases):
             openness = _openness(dataset)
-            self._open, self._shut = np.cumsum(np.maximum(openness, 0.02)), np.cumsum(openness == 0)
+            self._open, self._shut = np.cumsum(np.maximum(openness**1.5, 0.02)), np.cumsum(openness == 0)
         self._top = np.quantile(dataset.aus, 0.995, axis=0)
         self._emphasis = np.array(emphasis_of(config.emphasis, dataset.info.aus))
 

@@ -57,7 +57,7 @@ _MUSCLE_WEIGHTS = Weights(
     smoothness=0.0,
     pair=50.0,
     restore=170.0,
-    opening=1.0,
+    opening=0.6,
     shading=0.4,
     adversarial_form="hinge",
 )
