@@ -164,7 +164,7 @@ STAGES = (
     ("ganimation.faces.annotator.Annotator", "__call__", "AUs of landmarks and appearance"),
     ("ganimation.faces.reader.FaceReader", "follow", "the rest of reading"),
     ("ganimation.editing.portraits.MusclePortrait", "draw", "generator"),
-    ("ganimation.editing.editor", "paste_back", "paste into the photo"),
+    ("ganimation.editing.session", "paste_back", "paste into the photo"),
 )
 
 

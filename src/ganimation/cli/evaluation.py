@@ -43,7 +43,8 @@ def _add_evaluate(commands: Any) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from ganimation.data.dataset import DatasetInfo
     from ganimation.errors import ModelError
-    from ganimation.evaluation.exam import examine, make_folder
+    from ganimation.evaluation.exam import examine
+    from ganimation.evaluation.page import make_folder, write
     from ganimation.model import ModelConfig, bundled
 
     for name, low in (("faces", 2), ("neutral", 1), ("jobs", 1), ("seed", 0)):
@@ -58,7 +59,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         exam = examine(
             models, options.dataset, options.split, options.faces, options.neutral, options.jobs, options.seed, advance
         )
-    exam.write(options.output)
+    write(exam, options.output)
     for name, found in exam.results.items():
         readers = ", ".join(f"{reader} {read['pcc']:.2f}" for reader, read in found["readers"].items())
         say(f"{name}: PCC of single AUs by {readers}; zero edit {found['zero edit PSNR']['mean']:.1f} dB")

@@ -73,7 +73,7 @@ def edit_film(options: argparse.Namespace) -> None:
     editor = open_editor(options)
     seen = Seen()
     requests = read_expression(options, editor)
-    frames = edit(editor, clip, requests, seen, number)
+    frames = edit(editor.reader, editor.planner, clip, requests, seen, number)
     _write(_unless_empty(frames, seen), clip, clip, options.output, told("edit", editor, requests))
     _tell(clip, options.output, seen)
 
@@ -154,7 +154,7 @@ def _drive(options: argparse.Namespace) -> None:
         _write(frames, driver, driver, options.output, made)
         _tell(driver, options.output, seen)
     else:
-        frames = drive_film(editor, source, performance, changes, seen, number)
+        frames = drive_film(editor.reader, editor.planner, source, performance, changes, seen, number)
         _write(_unless_empty(frames, seen), source, source, options.output, made)
         _tell(source, options.output, seen)
         _tell(driver, options.output, None)

@@ -13,7 +13,8 @@ from ganimation.errors import MediaError
 from ganimation.text import printable
 
 if TYPE_CHECKING:
-    from ganimation.editing.editor import Editor, Which
+    from ganimation.editing.editor import Editor
+    from ganimation.editing.session import Which
     from ganimation.media.images import Photo
     from ganimation.media.provenance import Provenance
 
@@ -124,7 +125,7 @@ def told(operation: str, editor: "Editor", requests: "Sequence[Request]" = (), *
 
 def chosen_face(text: str) -> "Which":
     """Return what --face says."""
-    from ganimation.editing.editor import parse_which
+    from ganimation.editing.session import parse_which
 
     return parse_which(text, "--face")
 

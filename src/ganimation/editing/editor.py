@@ -1,27 +1,25 @@
 """Edit the faces of a photo: the paper's method on a photo in the wild (Sec. 6.5)."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ganimation.action_units import REGIONS, Request, emotion_requests, requests_from_mapping
-from ganimation.editing.portraits import Painter, Portrait
-from ganimation.editing.result import SAME, Edit, EditedFace
-from ganimation.errors import FaceError, MediaError
-from ganimation.faces.crop import Transform, apply, cut, paste_back
+from ganimation.editing.films import drive_photo, watch
+from ganimation.editing.portraits import Painter
+from ganimation.editing.result import Edit
+from ganimation.editing.session import Planner, Session, Which, choose
+from ganimation.errors import MediaError
 from ganimation.faces.reader import Face, FaceReader
+from ganimation.media.clip import Clip, Frame
 from ganimation.media.images import Photo, decode, photo_from_array, read_image
 from ganimation.model import ONNX, ModelConfig, bundled
-from ganimation.text import parse_count, shorten
 
-Which = Literal["largest", "all"] | int
 Pixels = NDArray[np.uint8]
 PhotoLike = Photo | Pixels | Image.Image | str | os.PathLike[str]
 Expression = Mapping[str, float | str] | Mapping[str, float] | Sequence[Request]
@@ -38,6 +36,7 @@ class Editor:
     Attributes:
         config: of the model.
         fingerprint: twelve digits that tell the model from others.
+        planner: prepares faces to be drawn.
 
     Raises:
         ModelError: the folder cannot be used.
@@ -52,9 +51,9 @@ class Editor:
     ) -> None:
         path = bundled() if folder is None else Path(folder)
         self.config = ModelConfig.read(path)
-        self._painter = Painter(path, self.config, backend, threads, precision)
-        self._reader = FaceReader(threads)
         self.fingerprint = self.config.files.get(ONNX, "")[:12]
+        self.planner = Planner(self.config, Painter(path, self.config, backend, threads, precision), self.fingerprint)
+        self._reader = FaceReader(threads)
 
     @classmethod
     def from_pretrained(
@@ -131,9 +130,6 @@ class Editor:
             FaceError: no face in the photo or in any frame of the driver, or not as many.
             ActionUnitError: a strength out of range.
         """
-        from ganimation.editing.films import drive_photo, watch
-        from ganimation.media.clip import Clip, Frame
-
         if isinstance(by, str | os.PathLike):
             frames: Iterable[Frame] = Clip(by)
         else:
@@ -146,14 +142,13 @@ class Editor:
         changes = performance.changes(performance.neutral(neutral_frame), strength, regions)
         return (frame.pixels for frame in drive_photo(session, performance, changes))
 
-    def session(self, photo: PhotoLike, expression: Expression, faces: Which = "largest") -> "Session":
+    def session(self, photo: PhotoLike, expression: Expression, faces: Which = "largest") -> Session:
         """Prepare a photo to be rendered at any alpha; arguments and errors as in :meth:`edit`."""
         requests = (
             requests_from_mapping(expression, self.config.aus) if isinstance(expression, Mapping) else tuple(expression)
         )
         source = as_photo(photo)
-        chosen = choose(self.read(source), faces)
-        return Session(self, source, [self.plan(source, face, requests) for face in chosen])
+        return self.planner.session(source, choose(self.read(source), faces), requests)
 
     def emotion(self, name: str, strength: float = 1.0) -> tuple[Request, ...]:
         """Return the requests that make an emotion with this model's AUs, for :meth:`edit`.
@@ -162,120 +157,6 @@ class Editor:
             ActionUnitError: an unknown emotion or a strength outside [0, 1.5].
         """
         return emotion_requests(name, strength, self.config.aus)
-
-    def plan(self, photo: Photo, face: Face, requests: Sequence[Request]) -> "PlannedFace":
-        """Return a face of a photo, ready to be drawn, with what is asked of it."""
-        shown = {code: face.aus.get(code, 0.0) for code in self.config.aus}
-        targets = [
-            shown
-            | {r.code: r.resolve(shown[r.code]) for r in sorted(requests, key=lambda r: r.side) if r.side in ("", own)}
-            for own in ("R", "L")
-        ]
-        left = targets[1] if any(request.side for request in requests) else None
-        transform = face.crop_from_photo(self.config.size, self.config.template)
-        crop = cut(photo.pixels, transform, self.config.size)
-        portrait = self._painter.portrait(crop, apply(transform, face.points), np.array(list(shown.values())))
-        return PlannedFace(face, shown, targets[0], transform, portrait, left)
-
-
-@dataclass(frozen=True)
-class PlannedFace:
-    """A face of a photo, ready to be drawn, and what is asked of it.
-
-    Attributes:
-        face: as it was measured.
-        shown: intensities that it shows, by code, of the model's AUs.
-        target: intensities that are asked.
-        transform: ``crop_from_photo``.
-        portrait: of the crop.
-        left: what is asked of the person's left side, where that is something else than ``target``.
-    """
-
-    face: Face
-    shown: dict[str, float]
-    target: dict[str, float]
-    transform: Transform
-    portrait: Portrait
-    left: dict[str, float] | None = None
-
-    def draw(self, alpha: float) -> EditedFace:
-        """Return the face at ``alpha * y_g + (1 - alpha) * y_r``; nothing is drawn where that is what it shows."""
-        targets = [
-            {code: alpha * target[code] + (1.0 - alpha) * shown for code, shown in self.shown.items()}
-            for target in (self.target, self.left)
-            if target is not None
-        ]
-        if all(abs(target[code] - shown) <= SAME for target in targets for code, shown in self.shown.items()):
-            return EditedFace(self.face, targets[0], None, None, self.transform)
-        drawn = self.portrait.draw([np.array(list(target.values())) for target in targets])
-        left = targets[1] if len(targets) > 1 else None
-        return EditedFace(self.face, targets[0], drawn.color, drawn.attention, self.transform, drawn.moved, left)
-
-
-@dataclass(frozen=True)
-class Session:
-    """A photo whose faces are measured and cut out, ready to be rendered at any alpha."""
-
-    editor: Editor
-    photo: Photo
-    faces: Sequence[PlannedFace]
-
-    def changed(self, change: Mapping[str, float]) -> Edit:
-        """Return the photo with what its faces show, changed by so much: by AU, in [-1, 1]."""
-        return self.towards(
-            lambda shown: {code: min(1.0, max(0.0, own + change.get(code, 0.0))) for code, own in shown.items()}
-        )
-
-    def towards(self, target: Callable[[Mapping[str, float]], dict[str, float]]) -> Edit:
-        """Return the photo whose faces show what a function makes of what they show, both by AU in [0, 1]."""
-        return replace(self, faces=[replace(face, target=target(face.shown), left=None) for face in self.faces]).at(1.0)
-
-    def at(self, alpha: float) -> Edit:
-        """Return the photo at ``alpha`` in [0, 1]; where no face changes, the photo itself, bit for bit."""
-        edited = [face.draw(alpha) for face in self.faces]
-        pixels = self.photo.pixels
-        for face in edited:
-            if face.color is not None and face.attention is not None:
-                pixels = paste_back(pixels, face.color, face.attention, face.transform, face.moved)
-        result = self.photo.with_pixels(pixels)
-        return Edit(result, tuple(edited), self.editor.fingerprint, result is not self.photo)
-
-
-def choose(faces: Sequence[Face], which: Which) -> Sequence[Face]:
-    """Return the faces that were asked for.
-
-    Raises:
-        FaceError: there is none, or not as many.
-    """
-    if not faces:
-        raise FaceError("no face found; the face must be turned to the camera and at least about 20 pixels wide")
-    if which == "all":
-        return faces
-    number = 1 if which == "largest" else which
-    if not isinstance(number, int) or not 1 <= number <= len(faces):
-        raise FaceError(
-            f"face {which}: the photo has {len(faces)}, numbered from 1, the largest first; or say largest or all"
-        )
-    return faces[number - 1 : number]
-
-
-def parse_which(text: str, name: str) -> Which:
-    """Return which faces a text means: ``largest``, ``all``, or a number from 1.
-
-    Args:
-        text: what was written.
-        name: of the option or column where it was written.
-
-    Raises:
-        FaceError: it is something else.
-    """
-    if text == "largest":
-        return "largest"
-    if text == "all":
-        return "all"
-    if number := parse_count(text):
-        return number
-    raise FaceError(f"{name} {shorten(text)}: write largest, all, or a number from 1")
 
 
 def as_photo(photo: PhotoLike) -> Photo:

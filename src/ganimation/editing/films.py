@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.action_units import ACTION_UNITS, REGIONS, Request
-from ganimation.editing.editor import Editor, Session
+from ganimation.editing.session import Planner, Session
 from ganimation.editing.timeline import Timeline
 from ganimation.errors import ActionUnitError, FaceError
 from ganimation.faces.reader import FaceReader
@@ -130,18 +130,24 @@ class Seen:
 
 
 def edit_film(
-    editor: Editor, frames: Iterable[Frame], requests: Sequence[Request], seen: Seen, number: int = 1
+    reader: FaceReader,
+    planner: Planner,
+    frames: Iterable[Frame],
+    requests: Sequence[Request],
+    seen: Seen,
+    number: int = 1,
 ) -> Iterator[Frame]:
     """Yield the frames of a film with an expression; frames where the face is not seen pass unchanged.
 
     Args:
-        editor: who edits.
+        reader: finds and measures the face.
+        planner: of the model that edits.
         frames: of the film.
         requests: of every frame, as of a photo.
         seen: counts.
         number: of the face, see :class:`ganimation.faces.tracker.FaceTracker`.
     """
-    yield from _edited(editor, frames, seen, number, lambda session, time: session.at(1.0).image, requests)
+    yield from _edited(reader, planner, frames, seen, number, lambda session, time: session.at(1.0).image, requests)
 
 
 def drive_photo(session: Session, performance: Performance, changes: Array) -> Iterator[Frame]:
@@ -158,7 +164,13 @@ def play(session: Session, timeline: Timeline, fps: float) -> Iterator[NDArray[n
 
 
 def drive_film(
-    editor: Editor, frames: Iterable[Frame], performance: Performance, changes: Array, seen: Seen, number: int = 1
+    reader: FaceReader,
+    planner: Planner,
+    frames: Iterable[Frame],
+    performance: Performance,
+    changes: Array,
+    seen: Seen,
+    number: int = 1,
 ) -> Iterator[Frame]:
     """Yield the frames of a film whose face is changed as the driver's is at the same time, as long as both last."""
     times = np.array(performance.times, np.float64)
@@ -168,11 +180,12 @@ def drive_film(
         return session.changed(dict(zip(performance.aus, now, strict=True))).image
 
     lasting = itertools.takewhile(lambda frame: frame.time <= performance.times[-1], frames)
-    yield from _edited(editor, lasting, seen, number, at)
+    yield from _edited(reader, planner, lasting, seen, number, at)
 
 
 def _edited(
-    editor: Editor,
+    reader: FaceReader,
+    planner: Planner,
     frames: Iterable[Frame],
     seen: Seen,
     number: int,
@@ -180,7 +193,7 @@ def _edited(
     requests: Sequence[Request] = (),
 ) -> Iterator[Frame]:
     """Yield frames, rendered where the face is seen."""
-    tracker = FaceTracker(editor.reader, number)
+    tracker = FaceTracker(reader, number)
     for frame in frames:
         face = tracker(frame.pixels, float(frame.time))
         seen.frames += 1
@@ -188,8 +201,7 @@ def _edited(
             yield frame
             continue
         seen.faces += 1
-        photo = Photo(frame.pixels)
-        session = Session(editor, photo, [editor.plan(photo, face, requests)])
+        session = planner.session(Photo(frame.pixels), [face], requests)
         pixels = render(session, float(frame.time))
         seen.changed += not np.array_equal(pixels, frame.pixels)
         yield Frame(pixels, frame.time)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.action_units import ACTION_UNITS, REGIONS
-from ganimation.editing.editor import Session
+from ganimation.editing.session import Session
 from ganimation.errors import ActionUnitError
 from ganimation.faces.reader import FaceReader
 from ganimation.faces.tracker import FaceTracker

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from ganimation.editing.backends import Network, load_networks
 from ganimation.faces import mesh
 from ganimation.faces.crop import Moved
-from ganimation.faces.drawing import BRIGHTEST, DARKEST, WINDOWS, edges
 from ganimation.faces.geometry import sides, visible
 from ganimation.faces.pose import apertures, expect
 from ganimation.model import ONNX, RESTORER, ModelConfig
+from ganimation.networks.drawing import BRIGHTEST, DARKEST, WINDOWS, edges
 
 Array = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ganimation.action_units import Request, emotion_requests, parse_requests
-from ganimation.editing.editor import Which, parse_which
+from ganimation.editing.session import Which, parse_which
 from ganimation.errors import ActionUnitError, GanimationError, MediaError
 from ganimation.media.formats import SUFFIXES, find_photos
 from ganimation.media.images import WRITABLE

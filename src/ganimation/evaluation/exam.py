@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,11 @@ import numpy as np
 
 from ganimation import __version__
 from ganimation.data.dataset import DatasetInfo, FaceDataset
-from ganimation.errors import DatasetError, MediaError, ModelError, require
+from ganimation.errors import DatasetError, ModelError, require
 from ganimation.evaluation import measures
 from ganimation.evaluation.panel import Panel
 from ganimation.evaluation.subjects import Model, Subject, Warp, copy
 from ganimation.evaluation.trials import Answers, Faces, Trial, plan, sit
-from ganimation.media.files import atomic
 
 Progress = Callable[[int, int], None]
 
@@ -49,31 +47,9 @@ class Exam:
             + "\n"
         )
 
-    def write(self, folder: Path) -> None:
-        """Write ``results.json`` and ``index.html``, a page that needs nothing beside it."""
-        from ganimation.evaluation.page import page
-
-        for name, text in (("results.json", self.to_json), ("index.html", lambda: page(self))):
-            with atomic(folder / name) as temporary:
-                temporary.write_text(text(), encoding="utf-8")
-
 
 #: Neutral faces that sit the steps, at most.
 STEPPED = 8
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder of a report, before the exam that it is for.
-
-    Raises:
-        MediaError: it cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MediaError(f"{folder}: cannot be made ({error.strerror}); choose another place with -o") from error
-    if not os.access(folder, os.W_OK):
-        raise MediaError(f"{folder}: cannot be written to; choose another place with -o")
 
 
 def examine(

@@ -4,16 +4,21 @@ import base64
 import html
 import io
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ganimation.errors import MediaError
+from ganimation.evaluation.exam import Exam
 from ganimation.evaluation.judges import CLASSIFIERS
 from ganimation.evaluation.measures import GOOD, MASK, READERS, badness
+from ganimation.media.files import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +29,28 @@ Pixels = NDArray[np.uint8]
 WORST = 10
 
 
-def page(exam: "Exam") -> str:
+def make_folder(folder: Path) -> None:
+    """Make the folder of a report, before the exam that it is for.
+
+    Raises:
+        MediaError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"{folder}: cannot be made ({error.strerror}); choose another place with -o") from error
+    if not os.access(folder, os.W_OK):
+        raise MediaError(f"{folder}: cannot be written to; choose another place with -o")
+
+
+def write(exam: Exam, folder: Path) -> None:
+    """Write ``results.json`` and ``index.html``, a page that needs nothing beside it, into a folder."""
+    for name, text in (("results.json", exam.to_json), ("index.html", lambda: page(exam))):
+        with atomic(folder / name) as temporary:
+            temporary.write_text(text(), encoding="utf-8")
+
+
+def page(exam: Exam) -> str:
     """Return the page."""
     about, results = exam.about, exam.results
     names = list(results)
@@ -190,7 +216,7 @@ def _leakage(name: str, found: Mapping[str, Any], about: Mapping[str, Any]) -> s
     return _image(figure, f"{name}: change of each AU that is read when one is asked from 0 to 1.")
 
 
-def _pictures(name: str, exam: "Exam") -> str:
+def _pictures(name: str, exam: Exam) -> str:
     """Return the four most neutral faces with every AU at full strength."""
     full = [number for number, trial in enumerate(exam.trials) if trial.kind == "single" and trial.level == 1]
     faces = list(dict.fromkeys(exam.trials[number].face for number in full))[:4]
@@ -204,7 +230,7 @@ def _pictures(name: str, exam: "Exam") -> str:
     return _picture(np.vstack(rows), f"{name}: the photo, then each AU at full strength: {order}.")
 
 
-def _worst(name: str, exam: "Exam") -> str:
+def _worst(name: str, exam: Exam) -> str:
     """Return a sheet for each measure: the answers that it finds worst."""
     about, answers, parts = exam.about, exam.answers[name], []
     for measure, values in badness(exam.trials, answers, exam.faces, about["aus"], about["readers"]).items():

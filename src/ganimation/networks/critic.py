@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganimation.faces.drawing import WINDOWS, edges
+from ganimation.networks.drawing import WINDOWS, edges
 
 
 class Judgement(NamedTuple):

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ganimation.faces.drawing import BRIGHTEST, DARKEST, WINDOWS, edges
+from ganimation.networks.drawing import BRIGHTEST, DARKEST, WINDOWS, edges
 from ganimation.networks.generator import InstanceNorm, ResidualBlock, ResizeConv, warp
 
 #: Shading of one AU at intensity 1 stays within these logarithms of a factor on brightness.

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganimation.editing.editor import Editor, Session
+from ganimation.editing.editor import Editor
 from ganimation.editing.result import SAME, Edit
+from ganimation.editing.session import Session
 from ganimation.errors import FaceError
 from ganimation.faces.reader import Face
 from ganimation.media.images import Photo, to_srgb, write_image

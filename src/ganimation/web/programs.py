@@ -6,7 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from ganimation.editing.editor import Editor, parse_which
+from ganimation.editing.editor import Editor
+from ganimation.editing.session import parse_which
 from ganimation.errors import ActionUnitError, MediaError
 from ganimation.media.images import WRITABLE
 from ganimation.text import parse_json
