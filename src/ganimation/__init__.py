@@ -13,40 +13,56 @@ from ganimation.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ganimation.action_units import ACTION_UNITS, EMOTIONS, ActionUnit
+    from ganimation.editing.animation import alphas
     from ganimation.editing.editor import Editor
+    from ganimation.editing.films import drive_photo, watch
     from ganimation.editing.result import Edit
     from ganimation.errors import GanimationError
     from ganimation.faces.reader import Face, FaceReader
+    from ganimation.media.clip import Clip
     from ganimation.media.images import Photo, read_image, write_image
+    from ganimation.media.video import write_film, write_timed
 
 disable_telemetry()
 
 _HOME = {
     "ACTION_UNITS": "ganimation.action_units",
-    "ActionUnit": "ganimation.action_units",
     "EMOTIONS": "ganimation.action_units",
+    "ActionUnit": "ganimation.action_units",
+    "Clip": "ganimation.media.clip",
     "Edit": "ganimation.editing.result",
     "Editor": "ganimation.editing.editor",
     "Face": "ganimation.faces.reader",
     "FaceReader": "ganimation.faces.reader",
     "GanimationError": "ganimation.errors",
     "Photo": "ganimation.media.images",
+    "alphas": "ganimation.editing.animation",
+    "drive_photo": "ganimation.editing.films",
     "read_image": "ganimation.media.images",
+    "watch": "ganimation.editing.films",
+    "write_film": "ganimation.media.video",
     "write_image": "ganimation.media.images",
+    "write_timed": "ganimation.media.video",
 }
 
 __all__ = [
     "ACTION_UNITS",
     "EMOTIONS",
     "ActionUnit",
+    "Clip",
     "Edit",
     "Editor",
     "Face",
     "FaceReader",
     "GanimationError",
     "Photo",
+    "alphas",
+    "drive_photo",
     "read_image",
+    "watch",
+    "write_film",
     "write_image",
+    "write_timed",
 ]
 
 

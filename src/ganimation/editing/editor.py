@@ -50,10 +50,14 @@ class Editor:
         precision: str = "float32",
     ) -> None:
         path = bundled() if folder is None else Path(folder)
-        self.config = ModelConfig.read(path)
+        self.config, self._folder = ModelConfig.read(path), path
         self.fingerprint = self.config.files.get(ONNX, "")[:12]
         self.planner = Planner(self.config, Painter(path, self.config, backend, threads, precision), self.fingerprint)
         self._reader = FaceReader(threads)
+
+    def __repr__(self) -> str:
+        about = f"{self.config.kind}, {len(self.config.aus)} AUs, faces of {self.config.size} pixels"
+        return f"<Editor of {self._folder.name}: {about}, {self.fingerprint}>"
 
     @classmethod
     def from_pretrained(

@@ -39,6 +39,13 @@ class EditedFace:
     moved: Moved | None = None
     left: dict[str, float] | None = None
 
+    def __repr__(self) -> str:
+        return f"<EditedFace: {self._summary()}>"
+
+    def _summary(self) -> str:
+        changes = (f"{name} {shown:.2f} to {asked:.2f}" for name, (shown, asked) in self.changes().items())
+        return ", ".join(changes) or "nothing changes"
+
     def changes(self) -> dict[str, list[float]]:
         """Return what the face showed and what was asked of it, by AU; ``AU12L`` and ``AU12R`` where sides differ."""
         found: dict[str, list[float]] = {}
@@ -66,6 +73,10 @@ class Edit:
     faces: tuple[EditedFace, ...]
     model: str = ""
     changed: bool = True
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"<Edit {width}x{height}: {'; '.join(face._summary() for face in self.faces)}>"
 
     @property
     def image(self) -> NDArray[np.uint8]:

@@ -51,6 +51,11 @@ class Face:
     eyes: NDArray[np.float64]
     aus: dict[str, float]
 
+    def __repr__(self) -> str:
+        x, y, width, height = (round(value) for value in self.box)
+        strongest = sorted(self.aus.items(), key=lambda item: -item[1])[:3]
+        return f"<Face {width}x{height} at ({x}, {y}): {', '.join(f'{code} {value:.2f}' for code, value in strongest)}>"
+
     def to_json(self) -> dict[str, Any]:
         """Return box, score and AUs as plain JSON values."""
         return {

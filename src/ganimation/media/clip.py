@@ -93,6 +93,11 @@ class Clip:
             self.notice = _notice(first)
         self.damaged = None
 
+    def __repr__(self) -> str:
+        return (
+            f"<Clip {self.path.name}: {self.width}x{self.height}, {float(self.rate):g} frames/s, {self.count} frames>"
+        )
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames; a file that breaks off ends there and says so in ``damaged``."""
         with closing(ahead(self._frames())) as frames:

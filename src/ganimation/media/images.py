@@ -79,6 +79,13 @@ class Photo:
     source: Path | None = None
     unchanged: bool = False
 
+    def __repr__(self) -> str:
+        height, width = self.pixels.shape[:2]
+        kind = (
+            ("grey" if self.grey else "RGB") + ("" if self.alpha is None else "A") + ("" if self.deep is None else "16")
+        )
+        return f"<Photo {width}x{height} {kind}{'' if self.source is None else f' from {self.source.name}'}>"
+
     def with_pixels(self, pixels: Pixels) -> "Photo":
         """Return this photo with other colours, RGB uint8 of the same size; what did not change keeps its 16 bits."""
         if pixels.shape != self.pixels.shape or pixels.dtype != np.uint8:
