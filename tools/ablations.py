@@ -13,10 +13,10 @@ from pathlib import Path
 
 from ganimation.data.dataset import DatasetInfo
 from ganimation.evaluation import measures
+from ganimation.evaluation.evaluators import Evaluators
 from ganimation.evaluation.exam import STEPPED, choose_split, look_at_faces
-from ganimation.evaluation.panel import Panel
-from ganimation.evaluation.subjects import Model
-from ganimation.evaluation.trials import Faces, Trial, plan, sit
+from ganimation.evaluation.methods import Model
+from ganimation.evaluation.trials import Faces, Trial, plan, run_trials
 from tools import sheets
 from tools.facs import ROOT, write_between
 
@@ -38,14 +38,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     info = DatasetInfo.read(options.dataset)
-    panel = Panel(info.template)
-    faces = look_at_faces(options.dataset, info, choose_split(info), LOOKED_AT, panel)
+    evaluators = Evaluators(info.template)
+    faces = look_at_faces(options.dataset, info, choose_split(info), LOOKED_AT, evaluators)
     trials = plan(faces.shown, info.aus, NEUTRAL, steps=STEPPED)
     neutral = {trial.face for trial in trials if trial.kind == "single"}
     trials = [trial for trial in trials if trial.face in neutral and trial.kind in ("single", "step", "zero")]
     lines = [HEAD, "|---|--:|--:|--:|--:|--:|--:|--:|"]
     for model in options.models:
-        lines.append(row(model, trials, faces, info.aus, panel, options.jobs))
+        lines.append(row(model, trials, faces, info.aus, evaluators, options.jobs))
         print(lines[-1], flush=True)
     if options.sheet:
         sheets.draw([PORTRAIT], options.models, options.sheet)
@@ -53,10 +53,10 @@ def main() -> None:
         write_between(options.mark, "\n".join(lines))
 
 
-def row(folder: Path, trials: list[Trial], faces: Faces, aus: Sequence[str], panel: Panel, jobs: int) -> str:
+def row(folder: Path, trials: list[Trial], faces: Faces, aus: Sequence[str], evaluators: Evaluators, jobs: int) -> str:
     """Return a model's line of the table."""
-    answers = sit(Model(folder), trials, faces, panel, jobs)
-    found = measures.report(trials, answers, faces, aus, panel.aus)
+    answers = run_trials(Model(folder), trials, faces, evaluators, jobs)
+    found = measures.report(trials, answers, faces, aus, evaluators.aus)
     cells = [
         f"{own['pcc']:.2f}, {own['aus at .7']}, {own['rise']:+.2f}"
         for own in (found["readers"][reader] for reader in ("annotator", "judge"))

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from ganimation.data.dataset import DatasetInfo
 from ganimation.evaluation import measures
+from ganimation.evaluation.evaluators import Evaluators
 from ganimation.evaluation.exam import choose_split, look_at_faces
 from ganimation.evaluation.judges import EMOTIONS
-from ganimation.evaluation.panel import Panel
-from ganimation.evaluation.subjects import Model
-from ganimation.evaluation.trials import plan, sit
+from ganimation.evaluation.methods import Model
+from ganimation.evaluation.trials import plan, run_trials
 from tools.facs import ROOT, write_between
 
 FEWEST = 10
@@ -39,18 +39,18 @@ def main() -> None:
     with options.groups.open(encoding="utf-8", newline="") as file:
         groups = {row.pop("file"): row for row in csv.DictReader(file)}
     info = DatasetInfo.read(options.dataset)
-    panel = Panel(info.template)
-    faces = look_at_faces(options.dataset, info, choose_split(info), len(groups), panel)
+    evaluators = Evaluators(info.template)
+    faces = look_at_faces(options.dataset, info, choose_split(info), len(groups), evaluators)
     trials = [
         trial
         for seed in (0, 1)
         for trial in plan(faces.shown, info.aus, 0, seed=seed)
         if trial.kind not in ("zero", "true")
     ]
-    answers = sit(Model(options.model), trials, faces, panel, options.jobs)
+    answers = run_trials(Model(options.model), trials, faces, evaluators, options.jobs)
     columns = {
         f"gain, {reader}": measures.gains(
-            trials, answers.read[reader], faces.read[reader], faces.shown, info.aus, panel.aus[reader]
+            trials, answers.read[reader], faces.read[reader], faces.shown, info.aus, evaluators.aus[reader]
         )
         for reader in ("annotator", "judge")
     }

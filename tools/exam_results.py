@@ -27,12 +27,12 @@ def main() -> None:
 
 
 def overview(report: dict[str, Any]) -> str:
-    """Return the measures of all subjects as a table."""
+    """Return the measures of all methods as a table."""
     about, results = report["about"], report["results"]
     columns = [measured(found) for found in results.values()]
     lines = [
         f"`{about['dataset']}`, {about['faces']} faces, single AUs of the {about['neutral']} most neutral, "
-        f"{about['trials']} trials a subject:",
+        f"{about['trials']} trials a method:",
         "",
         f"| | {' | '.join(results)} |",
         f"|---|{'--:|' * len(results)}",
@@ -45,7 +45,7 @@ def overview(report: dict[str, Any]) -> str:
 
 
 def measured(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the measures of one subject by the names they have in the table."""
+    """Return the measures of one method by the names they have in the table."""
     rows: dict[str, Any] = {}
     for reader in READERS:
         own = found["readers"][reader]

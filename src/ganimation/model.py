@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ganimation.action_units import parse_code
 from ganimation.errors import ActionUnitError, ModelError
@@ -38,6 +38,19 @@ CONFIG, GENERATOR, CRITIC, ONNX, RESTORER, CARD = (
 Shapes = dict[str, tuple[int, ...]]
 #: Inputs and outputs of a network.
 Ports = tuple[Shapes, Shapes]
+Condition = Literal["absolute", "relative"]
+Values = TypeVar("Values")  # an array of NumPy, or a tensor
+
+
+def condition(form: Condition, target: Values, source: Values) -> Values:
+    """Return the generator's condition: target AUs as in the paper, or their difference to the source's.
+
+    Args:
+        form: ``absolute`` or ``relative``.
+        target: y_g, (..., AUs).
+        source: y_r, (..., AUs).
+    """
+    return target - source if form == "relative" else target  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class ModelConfig:
         size: side of the crops in pixels.
         detail: pixels of the crop to one of the networks, along a side; a generator of muscles moves and blends finer
             than it draws.
-        condition: ``relative`` if the generator is told target minus source intensities, ``absolute`` if the target.
+        condition: ``absolute`` or ``relative``, see :func:`condition`.
         generator: ``kind``, ``conditioned`` or ``muscles``, and the arguments of :class:`ganimation.networks.generator.
             Generator` or :class:`ganimation.networks.muscles.Muscles`.
         critic: arguments of :class:`ganimation.networks.critic.Critic`.
@@ -62,7 +75,7 @@ class ModelConfig:
 
     aus: tuple[str, ...]
     size: int
-    condition: Literal["absolute", "relative"]
+    condition: Condition
     generator: dict[str, Any]
     critic: dict[str, Any] = field(default_factory=dict)
     template: CropTemplate = field(default_factory=CropTemplate)

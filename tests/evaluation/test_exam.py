@@ -78,7 +78,7 @@ def test_the_split_that_models_have_not_seen_is_taken() -> None:
 def test_what_cannot_be_examined_is_said(
     model: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ModelError, match="two subjects of the name model"):
+    with pytest.raises(ModelError, match="two methods of the name model"):
         examine([model, model], dataset)
     with pytest.raises(DatasetError, match="no shards of the split 'exam'"):
         examine([model], dataset, "exam")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ganimation.evaluation.evaluators import Evaluators
 from ganimation.evaluation.features import Features
 from ganimation.evaluation.judges import EMOTIONS, EmotionVote, Identity, Landmarks68, Verdicts
-from ganimation.evaluation.panel import Panel
 from ganimation.faces.crop import CropTemplate, crop_from_photo, cut
 from ganimation.faces.reader import FaceReader
 from ganimation.media.images import read_image
@@ -18,8 +18,8 @@ Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def panel() -> Panel:
-    return Panel(CropTemplate())
+def evaluators() -> Evaluators:
+    return Evaluators(CropTemplate())
 
 
 @pytest.fixture(scope="module")
@@ -36,31 +36,31 @@ def mirrored(crops: Pixels) -> Pixels:
     return np.ascontiguousarray(crops[:, :, ::-1])
 
 
-def test_all_readers_see_the_smiles_of_people_they_never_saw(panel: Panel, crops: Pixels) -> None:
-    read = panel.read([panel.look(crop, False, False) for crop in crops], panel.features(crops).cells)
-    assert read.keys() == panel.aus.keys() == {"annotator", "judge", "geometry"}
+def test_all_readers_see_the_smiles_of_people_they_never_saw(evaluators: Evaluators, crops: Pixels) -> None:
+    read = evaluators.read([evaluators.look(crop, False, False) for crop in crops], evaluators.features(crops).cells)
+    assert read.keys() == evaluators.aus.keys() == {"annotator", "judge", "geometry"}
     for reader, values in read.items():
-        assert values.shape == (10, len(panel.aus[reader]))
-        smiles = values[:, panel.aus[reader].index("AU12")]
+        assert values.shape == (10, len(evaluators.aus[reader]))
+        smiles = values[:, evaluators.aus[reader].index("AU12")]
         assert (smiles[1::2] - smiles[0::2]).mean() > 0.2, reader
 
 
-def test_a_mirror_image_is_the_same_face(panel: Panel, crops: Pixels) -> None:
+def test_a_mirror_image_is_the_same_face(evaluators: Evaluators, crops: Pixels) -> None:
     both = [
-        panel.read([panel.look(crop, False, False) for crop in some], panel.features(some).cells)
+        evaluators.read([evaluators.look(crop, False, False) for crop in some], evaluators.features(some).cells)
         for some in (crops[:2], mirrored(crops[:2]))
     ]
     for judge in ("judge", "geometry"):
         assert np.abs(both[0][judge] - both[1][judge]).max() < 2e-3
 
 
-def test_the_judges_know_how_good_they_are(panel: Panel) -> None:
-    assert panel.icc.keys() == {"judge", "geometry"}
-    for judge, icc in panel.icc.items():
-        assert set(icc) == set(panel.aus[judge])
+def test_the_judges_know_how_good_they_are(evaluators: Evaluators) -> None:
+    assert evaluators.icc.keys() == {"judge", "geometry"}
+    for judge, icc in evaluators.icc.items():
+        assert set(icc) == set(evaluators.aus[judge])
         assert len(icc) == 15
-    assert np.mean(list(panel.icc["judge"].values())) > 0.7
-    assert np.mean(list(panel.icc["geometry"].values())) > 0.55
+    assert np.mean(list(evaluators.icc["judge"].values())) > 0.7
+    assert np.mean(list(evaluators.icc["geometry"].values())) > 0.55
 
 
 def test_verdicts_survive_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

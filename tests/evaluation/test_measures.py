@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from ganimation.action_units import DEFAULT_AUS
 from ganimation.evaluation import measures, movement
+from ganimation.evaluation.evaluators import Look
 from ganimation.evaluation.judges import EMOTIONS
-from ganimation.evaluation.panel import Look
 from ganimation.evaluation.trials import LEVELS, STEPS, Answers, Faces, Trial, is_full, plan
 from ganimation.faces.geometry import displacements
 from ganimation.faces.pose import expect

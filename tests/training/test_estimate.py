@@ -1,13 +1,13 @@
 from pathlib import Path
 
-from ganimation.training.run import Machine, Wish, estimate
+from ganimation.training.run import Machine, TrainRequest, estimate
 
 SMALLEST = ["generator_width=4", "generator_blocks=1", "restorer_width=4", "critic_width=4", "critic_cap=8", "batch=4"]
 
 
 def test_an_estimate_counts_what_a_run_would_do(dataset: Path) -> None:
     machine = Machine(accelerator="cpu", devices="1", precision="32-true")
-    found = estimate(dataset, Wish(changes=SMALLEST, steps=50), machine)
+    found = estimate(dataset, TrainRequest(changes=SMALLEST, steps=50), machine)
     assert [phase.name for phase in found.phases] == ["pairs", "critic", "adversarial", "relax"]
     assert [phase.steps for phase in found.phases] == [27, 4, 9, 10]
     assert [phase.faces for phase in found.phases] == [4] * 4

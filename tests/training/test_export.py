@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ganimation.errors import ModelError
-from ganimation.media.files import sweep
+from ganimation.files import sweep
 from ganimation.model import ONNX, RESTORER, ModelConfig
 from ganimation.networks.build import build_generator
 from ganimation.networks.muscles import Muscles
@@ -70,7 +70,7 @@ def test_what_a_killed_export_left_is_swept(tmp_path: Path) -> None:
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from ganimation.media.files import scratch\n"
+        "from ganimation.files import scratch\n"
         "with scratch(Path(sys.argv[1])) as folder:\n"
         "    (folder / 'config.json').write_text('{}')\n"
         "    print(folder, flush=True)\n"

@@ -134,7 +134,9 @@ def test_a_checkpoint_of_other_networks_is_said(dataset: Path, run: Path, tmp_pa
 
 
 def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
-    (tmp_path / "step-00000001.partial").write_bytes(b"half")
+    half = tmp_path / ".step-00000001-a.partial.pt"
+    half.write_bytes(b"half")
+    os.utime(half, (0, 0))
     checkpoints.save(tmp_path, 2, {"x": torch.ones(3)})
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000002.pt"]
 

@@ -51,9 +51,9 @@ def test_terms_of_a_copy_and_of_obedience() -> None:
         ({"mask/mean": 0.999, "mask/changed": 0.001}, "saturated"),
         ({"mask/mean": 0.02, "mask/changed": 0.9}, "vanished"),
         ({"mask/mean": 0.5, "mask/spread": 0.001, "mask/changed": 0.9}, "flat"),
-        ({"mask/response": 0.02}, "deaf"),
-        ({"mask/response": 2.0}, "shouting"),
-        ({"critic/expression": 0.029, "mask/response": 0.02}, "blind"),
+        ({"mask/response": 0.02}, "low_response"),
+        ({"mask/response": 2.0}, "overshoot"),
+        ({"critic/expression": 0.029, "mask/response": 0.02}, "weak_critic"),
     ],
 )
 def test_each_illness_has_its_name_a_knob_and_a_value(change: dict[str, float], name: str) -> None:
@@ -128,5 +128,5 @@ def test_a_generator_without_a_learned_mask_is_judged_by_what_is_read() -> None:
     health = Health()
     terms = {name: value for name, value in GOOD.items() if name not in ("mask/mean", "mask/spread")}
     for _ in range(PATIENCE):
-        health.update(SMALL.phases[2], terms | {"mask/response": 0.0})
-    assert [finding.name for finding in health.findings(SMALL.phases[2], SMALL, IGNORANCE)] == ["deaf"]
+        health.update(SMALL.phases[3], terms | {"mask/response": 0.0})
+    assert [finding.name for finding in health.findings(SMALL.phases[3], SMALL, IGNORANCE)] == ["low_response"]

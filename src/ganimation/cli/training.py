@@ -84,14 +84,14 @@ def _train(options: argparse.Namespace) -> None:
         options.accelerator, options.devices, options.num_nodes, options.strategy, options.precision,
         options.accumulate, options.compile,
     )  # fmt: skip
-    wish = run.Wish(options.preset, options.steps, options.seed, options.changes, options.init)
+    request = run.TrainRequest(options.preset, options.steps, options.seed, options.changes, options.init)
     if options.dry_run:
-        estimate = run.estimate(options.dataset, wish, machine).text()
+        estimate = run.estimate(options.dataset, request, machine).text()
         if not process():
             print(estimate)
         return
     with _training_progress() as (report, warn):
-        run.start(options.dataset, options.output, wish, machine, report, warn, options.wandb)
+        run.start(options.dataset, options.output, request, machine, report, warn, options.wandb)
     if not process():
         from ganimation.training.summary import summary
 

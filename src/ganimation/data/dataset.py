@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ganimation.action_units import parse_code
 from ganimation.errors import ActionUnitError, DatasetError, require
 from ganimation.faces.crop import CropTemplate
-from ganimation.media.files import atomic
+from ganimation.files import atomic
 from ganimation.text import parse_json
 
 FORMAT_VERSION = 2

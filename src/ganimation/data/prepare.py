@@ -29,7 +29,7 @@ from ganimation.errors import DatasetError, MediaError, MissingExtraError, requi
 from ganimation.faces.annotator import ANNOTATOR
 from ganimation.faces.crop import CropTemplate, apply, cut
 from ganimation.faces.reader import FaceReader
-from ganimation.media.files import atomic
+from ganimation.files import atomic
 from ganimation.media.formats import SUFFIXES, find_photos
 from ganimation.media.images import read_image
 

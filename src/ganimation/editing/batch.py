@@ -18,7 +18,7 @@ from ganimation.editing.result import Edit
 from ganimation.editing.tasks import Task
 from ganimation.errors import FaceError, MediaError, MissingExtraError
 from ganimation.faces.reader import Face
-from ganimation.media.files import atomic
+from ganimation.files import atomic
 from ganimation.media.images import Photo, check_writable, read_image
 from ganimation.text import printable
 

@@ -19,8 +19,9 @@ from ganimation.faces import mesh
 from ganimation.faces.crop import Moved
 from ganimation.faces.geometry import sides, visible
 from ganimation.faces.pose import apertures, expect
-from ganimation.model import ONNX, RESTORER, ModelConfig
+from ganimation.model import ONNX, RESTORER, ModelConfig, condition
 from ganimation.networks.drawing import BRIGHTEST, DARKEST, WINDOWS, edges
+from ganimation.pixels import normalize
 
 Array = NDArray[np.float32]
 
@@ -85,7 +86,7 @@ class Painter:
             points: (478, 2), its landmarks in pixels of the crop.
             shown: (AUs,), the intensities that it shows.
         """
-        source = crop.astype(np.float32) / 127.5 - 1
+        source = normalize(crop)
         if self._config.kind == "muscles":
             return MusclePortrait(self._networks, self._config, source, np.asarray(points, np.float64), shown)
         return ConditionedPortrait(self._networks[ONNX], self._config, source, shown)
@@ -100,9 +101,8 @@ class ConditionedPortrait:
 
     def draw(self, targets: Sequence[NDArray[np.floating]]) -> Drawn:
         """Return the face with other intensities; see :class:`Portrait`."""
-        relative = self._config.condition == "relative"
-        told = np.stack([target - self._shown if relative else target for target in targets]).astype(np.float32)
-        color, attention = self._network(self._source.repeat(len(told), axis=0), told)
+        conditions = condition(self._config.condition, np.stack(targets), self._shown).astype(np.float32)
+        color, attention = self._network(self._source.repeat(len(conditions), axis=0), conditions)
         return Drawn(np.ascontiguousarray(across(color).transpose(1, 2, 0)), across(attention)[0])
 
 

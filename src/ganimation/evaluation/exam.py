@@ -13,9 +13,9 @@ from ganimation import __version__
 from ganimation.data.dataset import DatasetInfo, FaceDataset
 from ganimation.errors import DatasetError, ModelError, require
 from ganimation.evaluation import measures
-from ganimation.evaluation.panel import Panel
-from ganimation.evaluation.subjects import Model, Subject, Warp, copy
-from ganimation.evaluation.trials import Answers, Faces, Trial, plan, sit
+from ganimation.evaluation.evaluators import Evaluators
+from ganimation.evaluation.methods import Method, Model, Warp, copy
+from ganimation.evaluation.trials import Answers, Faces, Trial, plan, run_trials
 
 Progress = Callable[[int, int], None]
 
@@ -28,8 +28,8 @@ class Exam:
         about: what is needed to do it again.
         faces: of whom it was asked.
         trials: what was asked.
-        answers: by subject.
-        results: by subject, plain JSON values.
+        answers: by method.
+        results: by method, plain JSON values.
         comparison: by model after the first and by reader, how much better the first is at single AUs.
     """
 
@@ -72,7 +72,7 @@ def examine(
         neutral: how many of them sit the single AUs, the most neutral.
         jobs: threads.
         seed: of what is drawn.
-        progress: called with trials done and in all, of all subjects.
+        progress: called with trials done and in all, of all methods.
 
     Raises:
         DatasetError: the data set cannot be read, has fewer than two faces, or other AUs than a model.
@@ -83,22 +83,22 @@ def examine(
         require(module, "evaluate")
     info = DatasetInfo.read(folder)
     split = split or choose_split(info)
-    subjects: dict[str, Subject] = dict(_models(models, info))
-    panel = Panel(info.template)
-    unread = [code for code in info.aus if code not in panel.aus["annotator"]]
+    methods: dict[str, Method] = dict(_models(models, info))
+    evaluators = Evaluators(info.template)
+    unread = [code for code in info.aus if code not in evaluators.aus["annotator"]]
     if unread:
         raise DatasetError(f"{folder}: {', '.join(unread)} cannot be read by the annotator, and so not be examined")
-    looked = look_at_faces(folder, info, split, faces, panel)
-    subjects |= {
+    looked = look_at_faces(folder, info, split, faces, evaluators)
+    methods |= {
         "copy": copy,
-        "warp": Warp(looked.shown, np.stack([panel.points(crop) for crop in looked.crops])),
+        "warp": Warp(looked.shown, np.stack([evaluators.points(crop) for crop in looked.crops])),
     }
     trials = plan(looked.shown, info.aus, neutral, looked.sessions, seed, min(neutral, STEPPED))
-    answers = _all_sit(subjects, trials, looked, panel, jobs, progress)
-    results = {name: _results(trials, answer, looked, info, panel) for name, answer in answers.items()}
+    answers = _run_all(methods, trials, looked, evaluators, jobs, progress)
+    results = {name: _results(trials, answer, looked, info, evaluators) for name, answer in answers.items()}
     about: dict[str, Any] = {
         "ganimation": __version__,
-        "models": {name: dict(model.config.training) for name, model in subjects.items() if isinstance(model, Model)},
+        "models": {name: dict(model.config.training) for name, model in methods.items() if isinstance(model, Model)},
         "dataset": folder.resolve().name,
         "split": split,
         "annotator": info.annotator,
@@ -108,27 +108,27 @@ def examine(
         "trials": len(trials),
         "seed": seed,
         "aus": list(info.aus),
-        "readers": {reader: list(codes) for reader, codes in panel.aus.items()},
-        "icc": {judge: dict(icc) for judge, icc in panel.icc.items()},
+        "readers": {reader: list(codes) for reader, codes in evaluators.aus.items()},
+        "icc": {judge: dict(icc) for judge, icc in evaluators.icc.items()},
         "names": looked.names,
     }
     first, *others = about["models"]
     comparison = {
-        other: measures.comparison(trials, answers[first], answers[other], info.aus, panel.aus) for other in others
+        other: measures.comparison(trials, answers[first], answers[other], info.aus, evaluators.aus) for other in others
     }
     return Exam(about, looked, trials, answers, results, comparison)
 
 
-def _all_sit(
-    subjects: Mapping[str, Subject],
+def _run_all(
+    methods: Mapping[str, Method],
     trials: Sequence[Trial],
     faces: Faces,
-    panel: Panel,
+    evaluators: Evaluators,
     jobs: int,
     progress: Progress,
 ) -> dict[str, Answers]:
-    """Return the answers of all subjects, and tell progress over all of them."""
-    done, total = 0, len(trials) * len(subjects)
+    """Return the answers of all methods, and tell progress over all of them."""
+    done, total = 0, len(trials) * len(methods)
 
     def count() -> None:
         nonlocal done
@@ -139,7 +139,7 @@ def _all_sit(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # ours compute side by side; two kinds of threads would wait for each other
     try:
-        return {name: sit(subject, trials, faces, panel, jobs, count) for name, subject in subjects.items()}
+        return {name: run_trials(method, trials, faces, evaluators, jobs, count) for name, method in methods.items()}
     finally:
         torch.set_num_threads(threads)
 
@@ -154,25 +154,25 @@ def _models(paths: Sequence[Path], info: DatasetInfo) -> Iterator[tuple[str, Mod
                 f"the data set has {' '.join(info.aus)}, {path} {' '.join(model.config.aus)}; prepare it anew"
             )
         if name in seen:
-            raise ModelError(f"{path}: two subjects of the name {name}; rename the folder")
+            raise ModelError(f"{path}: two methods of the name {name}; rename the folder")
         seen.add(name)
         yield name, model
 
 
-def look_at_faces(folder: Path, info: DatasetInfo, split: str, count: int, panel: Panel) -> Faces:
+def look_at_faces(folder: Path, info: DatasetInfo, split: str, count: int, evaluators: Evaluators) -> Faces:
     """Look at ``count`` faces spread over a split; those that the annotator does not see are left out.
 
     What they show is what the data set says; the readers' own view of the photos is what answers are compared with.
     """
     dataset = FaceDataset(folder, split)
     rows = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)).tolist()
-    looks = {row: panel.look(dataset.image(row), emotions=True, identity=True) for row in rows}
+    looks = {row: evaluators.look(dataset.image(row), emotions=True, identity=True) for row in rows}
     rows = [row for row in rows if np.isfinite(looks[row].annotator).all()]
     if len(rows) < 2:
         raise DatasetError(f"{folder}: {len(rows)} faces in {split}; an exam needs two and more")
     crops = np.stack([dataset.image(row) for row in rows])
-    seen = panel.features(crops)
-    read = panel.read([looks[row] for row in rows], seen.cells)
+    seen = evaluators.features(crops)
+    read = evaluators.read([looks[row] for row in rows], seen.cells)
     return Faces(
         crops,
         dataset.sessions[rows],
@@ -186,11 +186,11 @@ def look_at_faces(folder: Path, info: DatasetInfo, split: str, count: int, panel
 
 
 def _results(
-    trials: Sequence[Trial], answers: Answers, faces: Faces, info: DatasetInfo, panel: Panel
+    trials: Sequence[Trial], answers: Answers, faces: Faces, info: DatasetInfo, evaluators: Evaluators
 ) -> dict[str, Any]:
-    """Return all measures of a subject."""
-    found = measures.report(trials, answers, faces, info.aus, panel.aus)
-    found["truth"] = measures.truth(trials, answers.pictures, faces.crops, panel.features.distance)
+    """Return all measures of a method."""
+    found = measures.report(trials, answers, faces, info.aus, evaluators.aus)
+    found["truth"] = measures.truth(trials, answers.pictures, faces.crops, evaluators.features.distance)
     made = answers.pooled[[trial.kind in ("pair", "random", "emotion") for trial in trials]]
     found["realism"] = {
         "frechet": measures.frechet(made, faces.pooled),

@@ -17,8 +17,8 @@ from ganimation.errors import ActionUnitError, FaceError, MediaError, require
 from ganimation.faces.crop import CropTemplate, apply, crop_from_photo, cut
 from ganimation.faces.geometry import measured
 from ganimation.faces.reader import Face
+from ganimation.files import atomic
 from ganimation.media.credentials import add_credentials
-from ganimation.media.files import atomic
 from ganimation.media.images import Photo, check_writable, png_info
 from ganimation.media.provenance import SOURCE_TYPE, Provenance, packet
 from ganimation.media.video import shrink, write_film

@@ -177,7 +177,7 @@ def badness(
 
     Args:
         trials: all.
-        answers: of a subject.
+        answers: of a method.
         faces: of the exam.
         aus: codes that were asked.
         seen: by reader, codes that it reads.
@@ -243,11 +243,11 @@ def interval(values: Array, statistic: Callable[[Array], float], seed: int = 0) 
 def report(
     trials: Sequence[Trial], answers: Answers, faces: Faces, aus: Sequence[str], seen: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """Return all measures of a subject, but for distances that need a network, as plain JSON values.
+    """Return all measures of a method, but for distances that need a network, as plain JSON values.
 
     Args:
         trials: all.
-        answers: of the subject.
+        answers: of the method.
         faces: of the exam.
         aus: codes that were asked.
         seen: by reader, codes that it reads.
@@ -283,7 +283,7 @@ def report(
 def comparison(
     trials: Sequence[Trial], first: Answers, second: Answers, aus: Sequence[str], seen: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """Return by reader how much higher the first subject's mean PCC of single AUs is, over resamples of the faces.
+    """Return by reader how much higher the first method's mean PCC of single AUs is, over resamples of the faces.
 
     Args:
         trials: all, the same for both.
@@ -307,7 +307,7 @@ def comparison(
 def _of_reader(
     trials: Sequence[Trial], read: Array, photos: Array, shown: Array, asked: Sequence[str], seen: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what one reader of AUs makes of a subject."""
+    """Return what one reader of AUs makes of a method."""
     faces = list(dict.fromkeys(trial.face for trial in trials if trial.kind == "single"))
     after = singles(trials, read, len(asked))
     rows = by_au(after, photos[faces], asked, seen)

@@ -27,7 +27,7 @@ VISIBLE = 0.004
 
 
 def report(trials: Sequence[Trial], points: Array, before: Array, shown: Array, aus: Sequence[str]) -> dict[str, Any]:
-    """Return what landmarks say of a subject's single AUs.
+    """Return what landmarks say of a method's single AUs.
 
     Args:
         trials: all.

@@ -18,7 +18,7 @@ from ganimation.errors import MediaError
 from ganimation.evaluation.exam import Exam
 from ganimation.evaluation.judges import CLASSIFIERS
 from ganimation.evaluation.measures import GOOD, MASK, READERS, badness
-from ganimation.media.files import atomic
+from ganimation.files import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

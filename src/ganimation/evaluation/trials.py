@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.action_units import EMOTIONS
+from ganimation.evaluation.evaluators import Evaluators, Look
 from ganimation.evaluation.features import Seen
-from ganimation.evaluation.panel import Look, Panel
-from ganimation.evaluation.subjects import Edited, Subject
+from ganimation.evaluation.methods import Edited, Method
 from ganimation.faces.crop import WAIST
 
 LEVELS = (0.0, 0.5, 1.0)
@@ -105,7 +105,7 @@ def _mates(sessions: NDArray[np.int64] | None, face: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Answers:
-    """What was seen in a subject's answers, a row a trial; NaN where nothing was or could be seen.
+    """What the evaluators read from a method's edited faces, a row a trial; NaN where nothing was or could be read.
 
     Attributes:
         read: by reader, (T, AUs read).
@@ -138,8 +138,8 @@ class Faces:
         crops: (N, S, S, 3) RGB uint8.
         sessions: (N,), equal where the photos are of one person in one session, -1 where that is not known.
         names: of the photos.
-        shown: (N, AUs), what they show, which subjects are told; in the data set's order.
-        looks: (N,), of the panel.
+        shown: (N, AUs), source AUs, which methods are given; in the data set's order.
+        looks: (N,), what the evaluators read.
         read: by reader, (N, AUs read).
         cells: (N, F), features that the judge reads.
         pooled: (N, 320), features for distances between sets.
@@ -155,34 +155,34 @@ class Faces:
     pooled: Array
 
 
-def sit(
-    subject: Subject,
+def run_trials(
+    method: Method,
     trials: Sequence[Trial],
     faces: Faces,
-    panel: Panel,
+    evaluators: Evaluators,
     jobs: int = 1,
     count: Callable[[], None] = lambda: None,
 ) -> Answers:
-    """Let a subject answer all trials and look at the answers.
+    """Run a method on all trials and evaluate the edited faces.
 
-    An answer that is the photo itself is not looked at again: what is seen in it is known.
+    An edited face that equals the photo is not evaluated again.
 
     Args:
-        subject: who answers.
-        trials: what is asked.
-        faces: of whom.
-        panel: who look.
+        method: edits the faces.
+        trials: the edits.
+        faces: the photos.
+        evaluators: of the edited faces.
         jobs: threads.
         count: called after each trial.
     """
 
     def one(trial: Trial) -> tuple[Edited, Look, Seen | None]:
         crop = faces.crops[trial.face]
-        edited = subject(crop, faces.shown[trial.face], trial.target)
+        edited = method(crop, faces.shown[trial.face], trial.target)
         if np.array_equal(edited.image, crop):
             return edited, faces.looks[trial.face], None
-        look = panel.look(edited.image, trial.kind == "emotion", is_full(trial) or trial.kind == "emotion")
-        return edited, look, panel.features(edited.image[None])
+        look = evaluators.look(edited.image, trial.kind == "emotion", is_full(trial) or trial.kind == "emotion")
+        return edited, look, evaluators.features(edited.image[None])
 
     pictures = np.empty((len(trials), *faces.crops.shape[1:]), np.uint8)
     cells = faces.cells[[trial.face for trial in trials]]
@@ -202,7 +202,7 @@ def sit(
     identity[[not (is_full(trial) or trial.kind == "emotion") for trial in trials]] = np.nan
     emotions = np.stack([look.emotions for look in looks])
     points = np.stack([look.points for look in looks])
-    return Answers(panel.read(looks, cells), emotions, identity, change, psnr, mask, pooled, pictures, points)
+    return Answers(evaluators.read(looks, cells), emotions, identity, change, psnr, mask, pooled, pictures, points)
 
 
 def is_full(trial: Trial) -> bool:

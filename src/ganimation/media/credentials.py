@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ganimation.errors import MediaError
-from ganimation.media.files import atomic
+from ganimation.files import atomic
 from ganimation.media.provenance import SOURCE_TYPE, TOOL, Provenance
 from ganimation.text import parse_json
 from ganimation.version import __version__

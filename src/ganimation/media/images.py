@@ -19,9 +19,9 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from ganimation.errors import GanimationError, MediaError
+from ganimation.files import atomic
 from ganimation.media.credentials import add_credentials
 from ganimation.media.deep import bits, decode_16_bit, encode_16_bit
-from ganimation.media.files import atomic
 from ganimation.media.formats import open_picture
 from ganimation.media.provenance import Provenance, packet, sidecar
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganimation.errors import MediaError, require
+from ganimation.files import atomic
 from ganimation.media.ahead import ahead
 from ganimation.media.clip import Clip, Frame, reason
 from ganimation.media.credentials import add_credentials
-from ganimation.media.files import atomic
 from ganimation.media.images import check_writable
 from ganimation.media.provenance import Provenance, add_to_film, packet
 from ganimation.media.sound import SoundTrack

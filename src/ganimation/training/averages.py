@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganimation.errors import TrainingError, require
-from ganimation.media.files import atomic
+from ganimation.files import atomic
 
 #: Widths of the averages that are kept, as shares of the run.
 WIDTHS = (0.05, 0.1)

@@ -18,6 +18,7 @@ from ganimation.errors import TrainingError
 from ganimation.faces.crop import apply
 from ganimation.faces.geometry import LIPS, mirrored, opening, visible
 from ganimation.faces.pose import expect, pose
+from ganimation.pixels import normalize
 from ganimation.training.config import Phase, TargetMix, TrainingConfig, emphasis_of
 from ganimation.training.erase import erase
 
@@ -210,7 +211,7 @@ class Batches:
         matrix = _warp(warp, size / stored, stored)
         face = cv2.warpAffine(self._dataset.image(row), matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
         gain, bias = light.tolist()
-        image = np.clip((face.astype(np.float32) / 127.5 - 1.0) * (1.0 + gain) + bias, -1.0, 1.0)
+        image = np.clip(normalize(np.asarray(face, np.uint8)) * (1.0 + gain) + bias, -1.0, 1.0)
         points = None
         if self._config.generator == "muscles":
             points = visible(apply(matrix, self._dataset.landmarks(row) * stored - 0.5))

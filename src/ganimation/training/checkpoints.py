@@ -1,6 +1,5 @@
 """Checkpoints: written whole or not at all, the newest complete one wins. Knows nothing of what is in them."""
 
-import os
 import re
 import warnings
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any
 
 import torch
 
-from ganimation.errors import TrainingError
+from ganimation.errors import MediaError, TrainingError
+from ganimation.files import atomic, strerror
 
 #: How many are kept; older ones are removed after a newer one is complete.
 KEEP = 2
@@ -17,27 +17,20 @@ _NAME = re.compile(r"step-(\d{8,})\.pt")
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write a checkpoint under a temporary name, flush it to the disk, rename it, and remove what is too old.
+    """Write a checkpoint whole or not at all, and remove what is too old.
 
     Raises:
         TrainingError: it cannot be written; older checkpoints are as they were.
     """
     path = folder / f"step-{step:08d}.pt"
-    temporary = path.with_suffix(".partial")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
+        with atomic(path) as temporary:
+            torch.save(state, temporary)
+    except (OSError, RuntimeError, MediaError) as error:
         raise TrainingError(
-            f"{path}: cannot be written ({error}); older checkpoints are kept, run again to go on"
+            f"{path}: cannot be written ({strerror(error)}); older checkpoints are kept, run again to go on"
         ) from error
-    for stray in folder.glob("step-*.partial"):  # of a run that was killed while it wrote; a run has one process
-        stray.unlink(missing_ok=True)
     for _, old in [entry for entry in _found(folder) if entry[0] <= step][KEEP:]:
         old.unlink(missing_ok=True)
 

@@ -12,10 +12,10 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from ganimation.action_units import ACTION_UNITS, parse_code
 from ganimation.errors import ActionUnitError, TrainingError
+from ganimation.model import Condition
 from ganimation.training.averages import WIDTHS
 from ganimation.training.losses import Weights
 
-Condition = Literal["absolute", "relative"]
 GeneratorKind = Literal["conditioned", "muscles"]
 
 
@@ -124,12 +124,11 @@ class TrainingConfig:
         seed: of all randomness, together with the step.
         size: side of the training images in pixels.
         batch: images an update, over all devices.
-        generator: ``conditioned``, the paper's, which is told what is asked (:mod:`ganimation.networks.generator`); or
+        generator: ``conditioned``, the paper's, which takes the condition (:mod:`ganimation.networks.generator`); or
             ``muscles``, which draws fields that are linear in the intensities (:mod:`ganimation.networks.muscles`).
         generator_width: channels of its first layer; ``generator_blocks``, its residual blocks.
         restorer_width: see :class:`ganimation.networks.muscles.Restorer`.
-        condition: the generator is told target intensities (``absolute``, the paper) or their difference to the
-            source's.
+        condition: ``absolute``, the paper's, or ``relative``, see :func:`ganimation.model.condition`.
         critic_width: see :class:`ganimation.networks.critic.Critic`; likewise layers, cap and spectral.
         penalty_every: the gradient penalty is computed in every n-th critic update; 0 for never.
         penalty_apart: give the gradient penalty an Adam step of its own, as the authors' code does.

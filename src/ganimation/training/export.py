@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ganimation.action_units import ACTION_UNITS
 from ganimation.errors import MediaError, ModelError, TrainingError, first_line, require
 from ganimation.faces.crop import CropTemplate
-from ganimation.media.files import atomic, scratch
+from ganimation.files import atomic, scratch, strerror
 from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, RESTORER, ModelConfig, hash_weights
 from ganimation.networks.build import AnyGenerator, build_generator
 from ganimation.networks.critic import Critic
@@ -87,15 +87,8 @@ def placed(folder: Path) -> Iterator[Path]:
             folder.mkdir(exist_ok=True)
             for path in new.iterdir():
                 path.replace(folder / path.name)
-    except OSError as error:
-        raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    except MediaError as error:
-        raise ModelError(f"{folder}: cannot be written ({_strerror(error)})") from error
-
-
-def _strerror(error: MediaError) -> str:
-    cause = error.__cause__
-    return str((cause.strerror if isinstance(cause, OSError) else None) or error)
+    except (OSError, MediaError) as error:
+        raise ModelError(f"{folder}: cannot be written ({strerror(error)})") from error
 
 
 def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, seconds: float) -> ModelConfig:

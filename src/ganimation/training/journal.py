@@ -12,7 +12,7 @@ from typing import Any
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError, require
-from ganimation.media.files import atomic
+from ganimation.files import atomic
 from ganimation.networks.build import AnyGenerator
 from ganimation.text import parse_json
 from ganimation.training.config import Phase, TrainingConfig

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import MediaError, TrainingError, require
-from ganimation.media.files import atomic
+from ganimation.files import atomic
 from ganimation.text import parse_json
 from ganimation.training import averages, checkpoints
 from ganimation.training.batches import Batch, Batches, ahead

@@ -165,7 +165,7 @@ def _of_obedience(means: Mapping[str, float], phase: Phase, ignorance: float) ->
     if error > 0.8 * ignorance:
         return [
             Finding(
-                "blind",
+                "weak_critic",
                 f"the critic does not read AUs (error {error:.4f}; always answering the mean gives {ignorance:.4f}), "
                 f"so what it asks of the generator is noise. More critic steps to one of the generator (now "
                 f"{phase.critic_steps}), or a look at the AU labels",
@@ -174,7 +174,7 @@ def _of_obedience(means: Mapping[str, float], phase: Phase, ignorance: float) ->
     if response < 0.1:
         return [
             Finding(
-                "deaf",
+                "low_response",
                 f"what is asked is not done: the critic reads back {response:.2f} for a change of 1. Raise the "
                 f"expression weight (now {weight:g}) with --set {phase.name}.weights.expression={3 * weight or 100:g}",
             )
@@ -182,7 +182,7 @@ def _of_obedience(means: Mapping[str, float], phase: Phase, ignorance: float) ->
     if response > 1.5:
         return [
             Finding(
-                "shouting",
+                "overshoot",
                 f"the critic reads back {response:.2f} for a change of 1: edits overshoot, or please the critic by "
                 f"other means than a face's. Lower the expression weight (now {weight:g}) with "
                 f"--set {phase.name}.weights.expression={weight / 3:g}, and look at the newest sheet in samples/",

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from ganimation.errors import ModelError, TrainingError, require
 from ganimation.faces import mesh
 from ganimation.faces.crop import cut
-from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, RESTORER, ModelConfig, hash_weights
+from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, RESTORER, ModelConfig, condition, hash_weights
+from ganimation.pixels import normalize
 from ganimation.training.export import export, placed
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def examples(
     scale = size / faces.info.size
     transform = np.array([[scale, 0.0, (scale - 1) / 2], [0.0, scale, (scale - 1) / 2]])
     for row in rng.choice(len(faces), min(count, len(faces)), replace=False):
-        image = cut(faces.image(int(row)), transform, size).astype(np.float32) / 127.5 - 1
+        image = normalize(cut(faces.image(int(row)), transform, size))
         source = np.ascontiguousarray(image.transpose(2, 0, 1)[None])
         if config.kind == "muscles":
             guide = mesh.guide(faces.landmarks(int(row)) * size - 0.5, size)
@@ -128,8 +129,7 @@ def examples(
         shown = faces.aus[row].astype(np.float32)
         asked, which = shown.copy(), rng.integers(len(config.aus))
         asked[which] = rng.random()
-        told = asked - shown if config.condition == "relative" else asked
-        yield {"source": source, "condition": told[None]}
+        yield {"source": source, "condition": condition(config.condition, asked, shown)[None]}
 
 
 class _Calibration:

@@ -5,7 +5,6 @@ nothing to anybody else. Where the critic is told what the annotator reads in ge
 working. Beyond the paper.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from ganimation.data.dataset import DatasetInfo
 from ganimation.errors import TrainingError
 from ganimation.faces.annotator import ANNOTATOR
 from ganimation.faces.reader import FaceReader
+from ganimation.pixels import denormalize_batch
 
 
 class Rereader:
@@ -42,7 +42,5 @@ class Rereader:
         Args:
             images: (N, 3, S, S) in [-1, 1].
         """
-        values = ((images.detach().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        crops = np.ascontiguousarray(values.permute(0, 2, 3, 1).cpu().numpy())
-        found = self._reader.measure_crops(crops, self._template)[:, self._columns]
+        found = self._reader.measure_crops(denormalize_batch(images), self._template)[:, self._columns]
         return torch.from_numpy(found).to(images.device)

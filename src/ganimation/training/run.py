@@ -42,7 +42,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Wish:
+class TrainRequest:
     """What to train.
 
     Attributes:
@@ -63,7 +63,7 @@ class Wish:
 def start(
     dataset: Path,
     run: Path,
-    wish: Wish,
+    request: TrainRequest,
     machine: Machine,
     report: Callable[[int, int, dict[str, float]], None] = lambda step, total, terms: None,
     say: Callable[[str], None] = lambda text: None,
@@ -74,18 +74,18 @@ def start(
     Args:
         dataset: a folder that ``prepare`` made.
         run: folder of the run.
-        wish: what to train.
+        request: what to train.
         machine: on what.
         report: called after each step with the steps done, their number and the terms.
         say: called with a line for people.
         wandb: project of Weights & Biases to log to as well; empty for not.
 
     Raises:
-        TrainingError, DatasetError, ModelError: what is wrong with the wish, the machine, the run or the data set.
+        TrainingError, DatasetError, ModelError: what is wrong with the request, the machine, the run or the data set.
         MissingExtraError: the extra ``train`` is not installed.
         KeyboardInterrupt: it was asked to stop, and has written a checkpoint.
     """
-    faces, config, begin, fabric = _prepare(dataset, wish, machine)
+    faces, config, begin, fabric = _prepare(dataset, request, machine)
     from ganimation.training.loop import Tuning, train
 
     tuning = Tuning(machine.accumulate, machine.compile)
@@ -95,56 +95,58 @@ def start(
     )  # fmt: skip
 
 
-def estimate(dataset: Path, wish: Wish, machine: Machine) -> "Estimate":
+def estimate(dataset: Path, request: TrainRequest, machine: Machine) -> "Estimate":
     """Return what a run would take, from some steps of each phase; nothing is written.
 
     Raises:
         As :func:`start`.
     """
-    faces, config, begin, fabric = _prepare(dataset, wish, machine)
+    faces, config, begin, fabric = _prepare(dataset, request, machine)
     from ganimation.training import estimate as estimating
     from ganimation.training.loop import Tuning
 
     return estimating.estimate(faces, config, fabric, begin, Tuning(machine.accumulate, machine.compile))
 
 
-def _prepare(dataset: Path, wish: Wish, machine: Machine) -> "tuple[FaceDataset, TrainingConfig, Start | None, Fabric]":
+def _prepare(
+    dataset: Path, request: TrainRequest, machine: Machine
+) -> "tuple[FaceDataset, TrainingConfig, Start | None, Fabric]":
     for module in ("torch", "pyarrow", "lightning_fabric"):
         require(module, "train")
     from ganimation.data.dataset import FaceDataset
 
-    if wish.steps is not None and not 1 <= wish.steps <= 100_000_000:
-        raise TrainingError(f"--steps {wish.steps}: it lies in 1..100000000")
+    if request.steps is not None and not 1 <= request.steps <= 100_000_000:
+        raise TrainingError(f"--steps {request.steps}: it lies in 1..100000000")
     if not 1 <= machine.accumulate <= 4096:
         raise TrainingError(f"--accumulate {machine.accumulate}: it lies in 1..4096")
-    config, begin = _configure(wish)
+    config, begin = _configure(request)
     faces = FaceDataset(dataset)
     if begin is not None and begin.config.aus != faces.info.aus:
         raise TrainingError(
-            f"--init {wish.init}: that model knows {' '.join(begin.config.aus)}, the data set {dataset} has "
+            f"--init {request.init}: that model knows {' '.join(begin.config.aus)}, the data set {dataset} has "
             f"{' '.join(faces.info.aus)}; prepare the data set with the same AUs"
         )
-    return faces, config.resolve(len(faces), wish.steps), begin, _launch(machine, config)
+    return faces, config.resolve(len(faces), request.steps), begin, _launch(machine, config)
 
 
-def _configure(wish: Wish) -> "tuple[TrainingConfig, Start | None]":
+def _configure(request: TrainRequest) -> "tuple[TrainingConfig, Start | None]":
     from ganimation.training import config as configuring
     from ganimation.training.presets import preset
     from ganimation.training.state import Start
 
-    config = preset(wish.preset or ("finetune" if wish.init else "small"))
-    if config.preset == "finetune" and not wish.init:
+    config = preset(request.preset or ("finetune" if request.init else "small"))
+    if config.preset == "finetune" and not request.init:
         raise TrainingError("preset finetune goes on from a model; name it with --init, or take --preset small")
     begin = None
-    if wish.init:
-        begin = Start.read(bundled() if wish.init == "bundled" else Path(wish.init))
+    if request.init:
+        begin = Start.read(bundled() if request.init == "bundled" else Path(request.init))
         config = begin.fit(config)
-    for change in wish.changes:
+    for change in request.changes:
         config = configuring.override(config, change)
     if begin is not None and (wrong := begin.misfit(config)):
-        raise TrainingError(f"--init {wish.init}: its networks are as they are, and {wrong} with --set")
-    if wish.seed is not None:
-        config = replace(config, seed=wish.seed)
+        raise TrainingError(f"--init {request.init}: its networks are as they are, and {wrong} with --set")
+    if request.seed is not None:
+        config = replace(config, seed=request.seed)
     config.check()
     return config, begin
 

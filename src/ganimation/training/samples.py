@@ -11,10 +11,12 @@ from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError
 from ganimation.faces.geometry import visible
 from ganimation.faces.pose import expect, pose
-from ganimation.media.files import atomic
+from ganimation.files import atomic
+from ganimation.model import condition
 from ganimation.networks.build import AnyGenerator
 from ganimation.networks.generator import blend
 from ganimation.networks.muscles import Muscles
+from ganimation.pixels import denormalize_batch, normalize
 from ganimation.training.config import TrainingConfig
 
 FACES = 6
@@ -44,7 +46,7 @@ def sheet(generator: AnyGenerator, dataset: FaceDataset, config: TrainingConfig)
     rows = np.linspace(0, len(dataset) - 1, FACES).astype(int)
     faces = dataset.images(rows, config.size)
     device = next(generator.parameters()).device
-    source = torch.from_numpy(faces.transpose(0, 3, 1, 2).copy()).to(device).float() / 127.5 - 1
+    source = torch.from_numpy(normalize(faces).transpose(0, 3, 1, 2).copy()).to(device)
     points = [visible(dataset.landmarks(int(row)) * config.size - 0.5) for row in rows]
     shown = dataset.aus[rows]
     columns, masks = [faces], [np.full_like(faces, 255)]
@@ -63,11 +65,11 @@ def sheet(generator: AnyGenerator, dataset: FaceDataset, config: TrainingConfig)
             shading = torch.einsum("nkhw,nk->nhw", fields, change)[:, None]
             mask = torch.maximum(shading.clamp(-1, 1), 2 * hole - 1)
         else:
-            told = change if config.condition == "relative" else torch.from_numpy(asked).to(device)
-            color, attention = generator(source, told)
+            given = condition(config.condition, asked, shown)
+            color, attention = generator(source, torch.from_numpy(given).to(device))
             image, mask = blend(source, color, attention), attention * 2 - 1
-        columns.append(_bytes(image))
-        masks.append(_bytes(mask.expand(-1, 3, -1, -1)))
+        columns.append(denormalize_batch(image))
+        masks.append(denormalize_batch(mask.expand(-1, 3, -1, -1)))
     strips = []
     for row in range(len(rows)):
         strips += [np.hstack([column[row] for column in columns]), np.hstack([mask[row] for mask in masks])]
@@ -80,9 +82,3 @@ def write_png(picture: NDArray[np.uint8], path: Path) -> None:
     with atomic(path) as temporary:
         if not cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
             raise TrainingError(f"{path}: cannot be written; is the disk full?")
-
-
-def _bytes(images: torch.Tensor) -> NDArray[np.uint8]:
-    """Return images (N, 3, H, W) in [-1, 1] as (N, H, W, 3) uint8."""
-    values = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return values.permute(0, 2, 3, 1).cpu().numpy()

@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from ganimation.model import condition
 from ganimation.networks.generator import blend
 from ganimation.training import averages, losses
 from ganimation.training.batches import Batch
@@ -70,8 +71,8 @@ class Game:
         return image_layout(self.fabric)
 
     def condition(self, source_aus: Tensor, target_aus: Tensor) -> Tensor:
-        """Return what the generator is told: the target, or its difference to the source."""
-        return target_aus - source_aus if self.config.condition == "relative" else target_aus
+        """Return the generator's condition, see :func:`ganimation.model.condition`."""
+        return condition(self.config.condition, target_aus, source_aus)
 
     def expression(self, predicted: Tensor, aus: Tensor, weights: Weights) -> Tensor:
         """Return the expression loss as this run weighs AUs."""

@@ -19,6 +19,7 @@ from ganimation.faces.reader import Face
 from ganimation.media.images import Photo, to_srgb, write_image
 from ganimation.media.provenance import packet
 from ganimation.media.video import shrink
+from ganimation.pixels import denormalize
 from ganimation.web.media import open_photo
 from ganimation.web.store import remove
 
@@ -164,7 +165,7 @@ def masks(edit: Edit, size: int = 256) -> tuple[Pixels, Pixels]:
 
         crop = cut(edit.image, face.face.crop_from_photo(size, CropTemplate()), size)
         return crop, np.zeros_like(crop)
-    color = np.rint((face.color + 1) * 127.5).clip(0, 255).astype(np.uint8)
+    color = denormalize(face.color)
     change = np.rint((1 - face.attention) * 255).astype(np.uint8)
     large = [cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC) for image in (color, change)]
     return np.asarray(large[0], np.uint8), np.repeat(large[1][:, :, None], 3, axis=2).astype(np.uint8)

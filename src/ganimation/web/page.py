@@ -14,7 +14,7 @@ from ganimation.media.clip import is_clip
 from ganimation.web import desk, films
 from ganimation.web.desk import Work
 from ganimation.web.guards import WHOLE, Events, Turns, guarded, in_turn, without_places
-from ganimation.web.programs import Programs, edited
+from ganimation.web.http_api import HttpApi, edited
 from ganimation.web.store import Store
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -79,7 +79,7 @@ class Page:
                     self._drive(work)
                 with gr.Tab("Measure", id="measure"):
                     self._measure()
-            Programs(self.editor, self.store, self.max_pixels, self.turns).build()
+            HttpApi(self.editor, self.store, self.max_pixels, self.turns).build()
         page.queue(max_size=64, default_concurrency_limit=2, api_open=False)
         return page
 

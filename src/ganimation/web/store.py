@@ -18,7 +18,7 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 from ganimation.errors import MediaError
-from ganimation.media.files import Hold, remove_if_free
+from ganimation.files import Hold, remove_if_free
 from ganimation.web.visitors import VISITOR
 
 #: Bytes that one visitor's files may take, and all files; how many files a visitor may have.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ganimation.errors import MediaError
-from ganimation.media.files import sweep
+from ganimation.files import sweep
 from ganimation.media.images import Photo, write_image
 from ganimation.media.provenance import Provenance
 from ganimation.media.video import write_film
@@ -28,7 +28,7 @@ def test_what_killed_programs_left_is_swept(tmp_path: Path, small: Pixels) -> No
     code = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from ganimation.media.files import atomic\n"
+        "from ganimation.files import atomic\n"
         "with atomic(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_bytes(b'half')\n"
         "    print(temporary, flush=True)\n"

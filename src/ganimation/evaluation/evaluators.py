@@ -1,4 +1,4 @@
-"""Who looks at faces in an exam, and what they see in one."""
+"""The evaluators of an exam: AU readers, emotion classifiers, identity and image features of a face."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Look:
-    """What the fast ones see in a face; what they were not asked, or cannot see, is NaN.
+    """What the evaluators read from one face; NaN where a value was not requested or cannot be read.
 
     Attributes:
         annotator: (AUs,), read by the annotator that made the labels.
@@ -34,8 +34,8 @@ class Look:
     points: Array
 
 
-class Panel:
-    """All of them, loaded once. They may look from several threads at a time.
+class Evaluators:
+    """All evaluators, loaded once; safe to share between threads.
 
     Attributes:
         aus: by reader of AUs, the codes that it reads: ``annotator``, ``judge`` (pixels) and ``geometry``.
@@ -62,7 +62,7 @@ class Panel:
         self.icc: Mapping[str, Mapping[str, float]] = {"judge": self._judge.icc, "geometry": self._geometry.icc}
 
     def look(self, crop: Pixels, emotions: bool, identity: bool) -> Look:
-        """Look at a face (S, S, 3) RGB uint8; emotions and identity are slower and looked at when asked."""
+        """Evaluate a face, (S, S, 3) RGB uint8; emotions and identity, which are slower, only on request."""
         face = self._reader.read_crop(crop, self._template)
         return Look(
             np.full(len(self._reader.aus), np.nan) if face is None else np.array(list(face.aus.values())),

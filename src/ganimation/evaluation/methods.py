@@ -1,6 +1,6 @@
-"""Who sits the exam: a model, and two that show what a measure is worth, a copy of the photo and a warp of it.
+"""The methods that an exam compares: models, and two baselines, a copy of the photo and a warp of it.
 
-A subject takes aligned faces, what they show and what is asked, and gives edited faces.
+A method takes an aligned face, its AUs and the target AUs, and returns the edited face.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class Edited:
     attention: NDArray[np.float32] | None = None
 
 
-class Subject(Protocol):
+class Method(Protocol):
     """Edits one aligned face."""
 
     def __call__(self, crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:
@@ -72,7 +72,7 @@ class Model:
         self._portraits: dict[tuple[bytes, bytes], Portrait] = {}
 
     def __call__(self, crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:
-        """Edit one face, see :class:`Subject`."""
+        """Edit one face, see :class:`Method`."""
         side, size = len(crop), self.config.size
         scale = size / side
         transform = np.array([[scale, 0.0, (scale - 1) / 2], [0.0, scale, (scale - 1) / 2]])
@@ -122,7 +122,7 @@ class Warp:
         self._mean = points.mean(axis=0)
 
     def __call__(self, crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:
-        """Edit one face, see :class:`Subject`."""
+        """Edit one face, see :class:`Method`."""
         side = crop.shape[0]
         shift = np.tensordot(target_aus - source_aus, self._movement, axes=1)
         edge = np.array([[x, y] for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0) if (x, y) != (0.5, 0.5)])

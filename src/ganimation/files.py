@@ -63,6 +63,12 @@ def atomic(path: Path) -> Iterator[Path]:
             os.close(handle)
 
 
+def strerror(error: Exception) -> str:
+    """Return what the system said, of an error that :func:`atomic` raised, or of any other."""
+    cause = error.__cause__ if isinstance(error, MediaError) else error
+    return str((cause.strerror if isinstance(cause, OSError) else None) or error)
+
+
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``folder`` that vanishes at the end, as :func:`atomic` does with files.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ganimation.data.dataset import FaceDataset
-from ganimation.evaluation.subjects import Model, Warp, copy, resize
+from ganimation.evaluation.methods import Model, Warp, copy, resize
 from ganimation.faces.reader import FaceReader
 
 

@@ -24,7 +24,7 @@ def edited(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Programs:
+class HttpApi:
     """Functions for programs, of the same editor and with the same turns as the page's."""
 
     editor: Editor
