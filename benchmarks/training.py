@@ -69,12 +69,12 @@ def plain(size: int, width: int, batch: Batch) -> Step:
     weights = OFFICIAL.phases[0].weights
 
     def realism(images: Tensor) -> Tensor:
-        values: Tensor = critic(images)[0]
+        values: Tensor = critic(images).realism
         return values
 
     def critic_update() -> None:
-        fake = blend(batch.source, *generator(batch.source, batch.target_aus)[:2])
-        real, aus = critic(batch.source)
+        fake = blend(batch.source, *generator(batch.source, batch.target_aus))
+        real, aus, _, _ = critic(batch.source)
         terms = {
             "critic/wasserstein": losses.wasserstein(real, critic(fake.detach())[0]),
             "critic/expression": losses.expression(aus, batch.source_aus, "mean"),
@@ -84,10 +84,10 @@ def plain(size: int, width: int, batch: Batch) -> Step:
         descend(optimizers[1], weights.gradient_penalty * penalty)
 
     def generator_update() -> None:
-        color, attention, _ = generator(batch.source, batch.target_aus)
+        color, attention = generator(batch.source, batch.target_aus)
         fake = blend(batch.source, color, attention)
-        color_back, attention_back, _ = generator(fake, batch.source_aus)
-        values, aus = critic(fake)
+        color_back, attention_back = generator(fake, batch.source_aus)
+        values, aus, _, _ = critic(fake)
         terms = {
             "generator/adversarial": losses.adversarial(values),
             "generator/expression": losses.expression(aus, batch.target_aus, "mean"),

@@ -137,10 +137,10 @@ def test_the_first_layer_sees_a_constant_map_for_each_au(shape: tuple[int, int])
     generator = Generator(5, width=4, blocks=1)
     source, condition = torch.randn(2, 3, *shape), torch.rand(2, 5) - 0.5
     seen: list[torch.Tensor] = []
-    generator.body[1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    generator.stem[1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     generator(source, condition)
     maps = condition[:, :, None, None].expand(-1, -1, *shape)
-    assert torch.allclose(seen[0], generator.body[0](torch.cat([source, maps], dim=1)), atol=1e-4)
+    assert torch.allclose(seen[0], generator.stem[0](torch.cat([source, maps], dim=1)), atol=1e-4)
     with pytest.raises(ValueError, match="an image of 4x4: the generator takes 8 pixels"):
         generator(source[:, :, :4, :4], condition)
 

@@ -9,6 +9,7 @@ restored windows.
 """
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -114,6 +115,22 @@ def _twice(channels_in: int, channels_out: int) -> list[nn.Module]:
     return layers
 
 
+class Animated(NamedTuple):
+    """What the generator of muscles returns.
+
+    Attributes:
+        color: C, (N, 3, H, W) in [-1, 1].
+        hole: what was restored in it, (N, 1, H, W) in [0, 1].
+        fields: S, (N, num_aus, H, W).
+        shaded: how much each pixel outside the hole was shaded, (N, 1, H, W) in [0, 1]; 1 for a tenth and more.
+    """
+
+    color: Tensor
+    hole: Tensor
+    fields: Tensor
+    shaded: Tensor
+
+
 class Muscles(nn.Module):
     """The generator whose edits are linear in the intensities: shading fields, and restored apertures.
 
@@ -130,17 +147,13 @@ class Muscles(nn.Module):
         self.shading = Shading(halves, width, blocks)
         self.restorer = Restorer(restorer_width)
 
-    def forward(self, source: Tensor, change: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return C, what was restored in it, and the shading fields.
+    def forward(self, source: Tensor, change: Tensor, geometry: Tensor) -> Animated:
+        """Return the face with its AUs changed.
 
         Args:
             source: (N, 3, H, W) RGB in [-1, 1].
             change: target minus source intensities, (N, num_aus).
             geometry: (N, 7, H, W), see :func:`ganimation.faces.pose.pose`.
-
-        Returns:
-            C (N, 3, H, W) in [-1, 1]; the hole (N, 1, H, W) in [0, 1]; S (N, num_aus, H, W); and how much each pixel
-            outside the hole was shaded, (N, 1, H, W) in [0, 1]; 1 for a tenth and more.
         """
         guide, flow, aperture, kept = torch.split(geometry, [GUIDE, 2, 1, 1], dim=1)
         fields = self._fields(source, guide, change)
@@ -149,7 +162,7 @@ class Muscles(nn.Module):
             color = self._restored(color, hole, window)
         drawn = torch.einsum("nkhw,nk->nhw", fields.detach(), change.to(fields.dtype))[:, None]
         shaded = (10 * warp(drawn, flow.to(drawn.dtype)).abs()).clamp_max(1)
-        return color, hole, fields, (1 - hole) * shaded
+        return Animated(color, hole, fields, (1 - hole) * shaded)
 
     def _fields(self, source: Tensor, guide: Tensor, change: Tensor) -> Tensor:
         """Return the fields of the rows of which any change is asked; of the others, which need none, 0."""
