@@ -32,7 +32,7 @@ from benchmarks.plain import PlainGenerator, peak
 from ganimation.action_units import DEFAULT_AUS
 from ganimation.networks.critic import Critic
 from ganimation.networks.generator import blend
-from ganimation.training import losses
+from ganimation.training import losses, terms
 from ganimation.training.batches import Batch
 from ganimation.training.config import TrainingConfig
 from ganimation.training.loop import Tuning, take_step
@@ -75,11 +75,11 @@ def plain(size: int, width: int, batch: Batch) -> Step:
     def critic_update() -> None:
         fake = blend(batch.source, *generator(batch.source, batch.target_aus))
         real, aus, _, _ = critic(batch.source)
-        terms = {
+        values = {
             "critic/wasserstein": losses.wasserstein(real, critic(fake.detach())[0]),
             "critic/expression": losses.expression(aus, batch.source_aus, "mean"),
         }
-        descend(optimizers[1], losses.critic_loss(terms, weights))
+        descend(optimizers[1], terms.total(terms.CRITIC_TERMS, values, weights))
         penalty = losses.gradient_penalty(realism, batch.source, fake.detach(), batch.mix)
         descend(optimizers[1], weights.gradient_penalty * penalty)
 
@@ -87,16 +87,16 @@ def plain(size: int, width: int, batch: Batch) -> Step:
         color, attention = generator(batch.source, batch.target_aus)
         fake = blend(batch.source, color, attention)
         color_back, attention_back = generator(fake, batch.source_aus)
-        values, aus, _, _ = critic(fake)
-        terms = {
-            "generator/adversarial": losses.adversarial(values),
+        realism_fake, aus, _, _ = critic(fake)
+        values = {
+            "generator/adversarial": losses.adversarial(realism_fake),
             "generator/expression": losses.expression(aus, batch.target_aus, "mean"),
             "generator/cycle": losses.distance(blend(fake, color_back, attention_back), batch.source),
         }
         both = [attention, attention_back]
-        terms["generator/attention"] = torch.stack([losses.attention_penalty(mask, "mean") for mask in both]).sum()
-        terms["generator/smoothness"] = torch.stack([losses.smoothness(mask, "absolute") for mask in both]).sum()
-        descend(optimizers[0], losses.generator_loss(terms, weights))
+        values["generator/attention"] = torch.stack([losses.attention_penalty(mask, "mean") for mask in both]).sum()
+        values["generator/smoothness"] = torch.stack([losses.smoothness(mask, "absolute") for mask in both]).sum()
+        descend(optimizers[0], terms.total(terms.GENERATOR_TERMS, values, weights))
 
     def step() -> None:
         for _ in range(5):

@@ -1,11 +1,15 @@
 """Each loss on a case whose answer is known in closed form."""
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
-from ganimation.training import losses
+from ganimation.training import losses, terms
 from ganimation.training.losses import Weights
+from ganimation.training.terms import CRITIC_TERMS, GENERATOR_TERMS
 
 
 def test_wasserstein_and_adversarial() -> None:
@@ -97,15 +101,33 @@ def test_totals_are_the_weighted_terms() -> None:
     weights = Weights(gradient_penalty=10, expression=100, cycle=7, attention=0.5, smoothness=0.01, pair=3)
     one = torch.tensor(1.0)
     critic = {"critic/wasserstein": one, "critic/expression": one, "critic/gradient_penalty": one}
-    assert losses.critic_loss(critic, weights) == 111
-    assert losses.critic_loss(critic | {"critic/reread": one}, weights) == 211
+    assert terms.total(CRITIC_TERMS, critic, weights) == 111
+    assert terms.total(CRITIC_TERMS, critic | {"critic/reread": one}, weights) == 211
     del critic["critic/gradient_penalty"]
-    assert losses.critic_loss(critic, weights) == 101
+    assert terms.total(CRITIC_TERMS, critic, weights) == 101
     names = ("adversarial", "expression", "cycle", "attention", "smoothness", "pair")
-    terms = {f"generator/{name}": one for name in names} | {"mask/mean": one}
-    assert losses.generator_loss(terms, weights) == pytest.approx(111.51)
-    assert losses.generator_loss({"generator/cycle": one}, weights) == 7
-    assert losses.generator_loss({"generator/attention": one}, weights, attention_factor=4) == 2
+    all_of_them = {f"generator/{name}": one for name in names} | {"mask/mean": one}
+    assert terms.total(GENERATOR_TERMS, all_of_them, weights) == pytest.approx(111.51)
+    assert terms.total(GENERATOR_TERMS, {"generator/cycle": one}, weights) == 7
+    assert terms.total(GENERATOR_TERMS, {"generator/attention": one}, weights, attention_factor=4) == 2
+
+
+def test_a_form_counts_and_the_other_is_logged() -> None:
+    both = {"critic/wasserstein": torch.tensor(1.0), "critic/hinge": torch.tensor(10.0)}
+    assert terms.total(CRITIC_TERMS, both, Weights()) == 1
+    assert terms.total(CRITIC_TERMS, both, Weights(adversarial_form="hinge")) == 10
+
+
+def test_the_documentation_has_the_table_of_terms() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
+    assert terms.table() in text
+
+
+def test_every_weight_is_of_a_term() -> None:
+    rows = (*CRITIC_TERMS, *GENERATOR_TERMS)
+    numbers = {item.name for item in dataclasses.fields(Weights) if item.type == "float" or item.type is float}
+    assert {name for term in rows for name in term.weight} == numbers
+    assert len({term.name for term in rows}) == len(rows)
 
 
 def test_terms_do_not_depend_on_the_batch_size() -> None:

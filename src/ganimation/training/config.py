@@ -15,6 +15,7 @@ from ganimation.errors import ActionUnitError, TrainingError
 from ganimation.model import Condition
 from ganimation.training.averages import WIDTHS
 from ganimation.training.losses import Weights
+from ganimation.training.terms import misplaced
 
 GeneratorKind = Literal["conditioned", "muscles"]
 
@@ -79,8 +80,8 @@ class Phase:
     decay_to: float = 0.0
     weights: Weights = field(default_factory=Weights)
 
-    def check(self, *, steered: bool, muscles: bool) -> None:
-        """Look at every number; if ``steered``, the attention weight is not 0; what is erased needs ``muscles``.
+    def check(self, *, steered: bool, generator: "GeneratorKind") -> None:
+        """Look at every number; if ``steered``, the attention weight is not 0.
 
         Raises:
             TrainingError: one is not possible.
@@ -102,10 +103,15 @@ class Phase:
                 "the batch; lower one"
             )
         used = {"erased": self.erased, "opened": self.opened, "apertures_only": self.apertures_only}
-        used |= {f"weights.{name}": getattr(self.weights, name) for name in ("restore", "opening", "shading")}
         for name, value in used.items():
-            if value and not muscles:
+            if value and generator != "muscles":
                 raise TrainingError(f"{self.name}.{name}={value:g} is for generator=muscles; set it to 0")
+        if name := misplaced(self.weights, generator):
+            value, other = (
+                getattr(self.weights, name),
+                next(kind for kind in get_args(GeneratorKind) if kind != generator),
+            )
+            raise TrainingError(f"{self.name}.weights.{name}={value:g} is for generator={other}; set it to 0")
 
     def rate_factor(self, step: int) -> float:
         """Return what the learning rates are multiplied by at ``step`` of this phase."""
@@ -287,7 +293,7 @@ class TrainingConfig:
                 f"attention_low={self.attention_low:g} is not below attention_high={self.attention_high:g}"
             )
         for phase in self.phases:
-            phase.check(steered=self.steers_attention, muscles=self.generator == "muscles")
+            phase.check(steered=self.steers_attention, generator=self.generator)
 
     def _check_generator(self) -> None:
         """Look at what the kind of generator needs."""

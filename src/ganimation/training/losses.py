@@ -238,36 +238,3 @@ class Weights:
     attention_form: AttentionForm = "square"
     smoothness_form: SmoothnessForm = "squared"
     cycle_form: CycleForm = "absolute"
-
-
-def critic_loss(terms: Terms, weights: Weights) -> Tensor:
-    """Return the critic's share of Eq. 5 from its named terms."""
-    of_the_whole = "critic/hinge" if "critic/hinge" in terms else "critic/wasserstein"
-    total = torch.stack([terms[name] for name in (of_the_whole, "critic/opening") if name in terms]).sum()
-    reading = weights.expression * weights.critic_share
-    total = total + reading * sum(terms[name] for name in ("critic/expression", "critic/reread") if name in terms)
-    if "critic/gradient_penalty" in terms:
-        total = total + weights.gradient_penalty * terms["critic/gradient_penalty"]
-    return total
-
-
-def generator_loss(terms: Terms, weights: Weights, attention_factor: float = 1.0) -> Tensor:
-    """Return the generator's share of Eq. 5 from its named terms; one that is absent counts nothing.
-
-    Args:
-        terms: unweighted.
-        weights: of the terms.
-        attention_factor: what :class:`ganimation.training.monitor.AttentionControl` multiplies lambda_A by.
-    """
-    by_term = {
-        "generator/adversarial": 1.0,
-        "generator/expression": weights.expression,
-        "generator/cycle": weights.cycle,
-        "generator/attention": weights.attention * attention_factor,
-        "generator/smoothness": weights.smoothness,
-        "generator/pair": weights.pair,
-        "generator/restore": weights.restore,
-        "generator/opening": weights.opening,
-        "generator/shading": weights.shading,
-    }
-    return torch.stack([weight * terms[name] for name, weight in by_term.items() if name in terms]).sum()

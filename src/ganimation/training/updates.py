@@ -12,14 +12,16 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ganimation.model import condition
-from ganimation.networks.generator import blend
-from ganimation.training import averages, losses
+from ganimation.networks.critic import Judgement
+from ganimation.networks.generator import Generated, blend
+from ganimation.training import averages, losses, terms
 from ganimation.training.batches import Batch
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.losses import Terms, Weights
 from ganimation.training.monitor import mask_terms
 from ganimation.training.reread import Rereader
 from ganimation.training.state import State, image_layout
+from ganimation.training.terms import Context
 
 Features = Callable[[Tensor], list[Tensor]]
 
@@ -116,11 +118,12 @@ def update_critic(
     seen: list[Terms] = []
 
     def total(part: Pass, fake: Tensor) -> Tensor:
-        terms = _critic_terms(game, state, phase, part, fake, reread=reread)
+        at, obedience = _judge(game, state, phase, part, fake, reread=reread)
+        values = terms.compute(terms.CRITIC_TERMS, at)
         if with_penalty and not apart:
-            terms["critic/gradient_penalty"] = _penalty(game, state, part, fake)
-        seen.append(terms)
-        return losses.critic_loss(terms, weights)
+            values["critic/gradient_penalty"] = _penalty(game, state, part, fake)
+        seen.append(values | obedience)
+        return terms.total(terms.CRITIC_TERMS, values, weights)
 
     def penalty_alone(part: Pass, fake: Tensor) -> Tensor:
         value = _penalty(game, state, part, fake)
@@ -134,38 +137,25 @@ def update_critic(
     return _mean(seen)
 
 
-def _critic_terms(game: Game, state: State, phase: Phase, made: Pass, fake: Tensor, *, reread: bool) -> Terms:
-    """Return the critic's terms but for the gradient penalty; it is told where to look in both pictures."""
-    batch, count, weights, terms = made.batch, len(fake), phase.weights, Terms()
-    where = [None if value is None else value.detach().repeat(2, 1, 1, 1) for value in (made.drawn, made.hole)]
-    whole = not phase.apertures_only
-    realism, aus, restored, shares = state.critic(torch.cat([batch.real, fake]), *where, whole=whole)
-    if restored is not None:
-        opening = losses.openings(shares[:count])
-        known = batch.known[:, None]
-        terms["critic/opening"] = losses.hinge(restored[:count], restored[count:], opening * known, opening)
-    if not whole:
-        return terms
-    terms["critic/wasserstein"] = losses.wasserstein(realism[:count], realism[count:])
-    terms["critic/expression"] = game.expression(aus[:count], batch.real_aus, weights)
-    if weights.adversarial_form == "hinge":
-        counts = losses.patches(made.drawn, realism)
-        terms["critic/hinge"] = losses.hinge(realism[:count], realism[count:], counts, counts)
-    if reread and game.rereader is not None:
-        terms |= _second_opinion(game, game.rereader(fake), aus[count:], batch, weights)
-        if state.history.capacity:  # half of what was read answers other targets
-            del terms["mask/obedience"]
-    return terms
-
-
-def _second_opinion(game: Game, read: Tensor, aus: Tensor, batch: Batch, weights: Weights) -> Terms:
-    """Return the critic's error on generated images, and how far the annotator sees done what was asked."""
-    seen = read.isfinite().all(dim=1)
-    read = torch.where(seen[:, None], read, aus.detach())
-    asked = (batch.target_aus - batch.source_aus) * seen[:, None]
-    return {
-        "critic/reread": game.expression(aus, read, weights),
-        "mask/obedience": ((read - batch.source_aus) * asked).sum() / asked.square().sum().clamp_min(1e-6),
+def _judge(game: Game, state: State, phase: Phase, made: Pass, fake: Tensor, *, reread: bool) -> tuple[Context, Terms]:
+    """Return what the critic's terms are computed from, and the response that the annotator reads, for the log."""
+    batch, count, whole = made.batch, len(fake), not phase.apertures_only
+    maps = [None if value is None else value.detach().repeat(2, 1, 1, 1) for value in (made.drawn, made.hole)]
+    judged = state.critic(torch.cat([batch.real, fake]), *maps, whole=whole)
+    real, of_fake = (
+        Judgement(*(None if value is None else value[part] for value in judged))  # type: ignore[arg-type]
+        for part in (slice(count), slice(count, None))
+    )
+    if not (reread and whole and game.rereader is not None):
+        return Context(game, phase, made, of_fake, real), {}
+    read = game.rereader(fake)
+    found = read.isfinite().all(dim=1)
+    read = torch.where(found[:, None], read, of_fake.aus.detach())
+    asked = (batch.target_aus - batch.source_aus) * found[:, None]
+    response = ((read - batch.source_aus) * asked).sum() / asked.square().sum().clamp_min(1e-6)
+    # of images from the history, the targets are not known any more
+    return Context(game, phase, made, of_fake, real, read), {} if state.history.capacity else {
+        "mask/obedience": response
     }
 
 
@@ -200,11 +190,12 @@ def update_generator(game: Game, state: State, phase: Phase, passes: Iterable[Pa
 
     def totals() -> Iterator[Tensor]:
         for part in passes:
-            terms, read = _generator_terms(game, state, phase, part)
-            yield losses.generator_loss(terms, phase.weights, state.control.factor)
-            asked = part.batch.target_aus - part.batch.source_aus
-            terms |= mask_terms(part.attention, part.batch.source, part.fake.detach(), asked, read)
-            seen.append(terms)
+            at = _context(game, state, phase, part)
+            values = terms.compute(terms.GENERATOR_TERMS, at)
+            yield terms.total(terms.GENERATOR_TERMS, values, phase.weights, state.control.factor)
+            asked, read = part.batch.target_aus - part.batch.source_aus, _read(state, at)
+            values |= mask_terms(part.attention, part.batch.source, part.fake.detach(), asked, read)
+            seen.append(values)
 
     state.critic.requires_grad_(False)
     _descend(game.fabric, state.generator_optimizer, totals(), parts)
@@ -215,53 +206,23 @@ def update_generator(game: Game, state: State, phase: Phase, passes: Iterable[Pa
     return _mean(seen)
 
 
-def _generator_terms(game: Game, state: State, phase: Phase, made: Pass) -> tuple[Terms, tuple[Tensor, Tensor] | None]:
-    """Return the generator's terms of Eq. 5, and the AUs that the critic reads from the photo and from the result."""
-    weights, batch, fake = phase.weights, made.batch, made.fake
-    terms, read = _terms_of_mask(game, state, phase, made), None
-    if phase.critic_steps:
-        whole = not phase.apertures_only
-        realism, aus, restored, shares = state.critic(fake, made.drawn, made.hole, whole=whole)
-        if restored is not None:
-            terms["generator/opening"] = losses.adversarial(restored, losses.openings(shares))
-    if phase.critic_steps and whole:
-        with torch.no_grad():
-            read = state.critic(batch.source, made.drawn).aus, aus.detach()
-        terms["generator/adversarial"] = losses.adversarial(realism, losses.patches(made.drawn, realism))
-        terms["generator/expression"] = game.expression(aus, batch.target_aus, weights)
-    if weights.pair and not phase.apertures_only:
-        image, truth, known = fake, batch.truth, batch.known & ~batch.erased
-        if made.hole is not None:  # what was hidden is the restorer's
-            image, truth = image * (1 - made.hole), truth * (1 - made.hole)
-        terms["generator/pair"] = losses.pair_distance(image, truth, known)
-    if made.hole is not None and made.fields is not None:
-        hole = made.hole * batch.known[:, None, None, None]
-        terms["generator/restore"] = losses.restoration(fake, batch.truth, hole)
-        terms["generator/shading"] = made.fields.abs().mean()
-    return terms, read
+def _context(game: Game, state: State, phase: Phase, made: Pass) -> Context:
+    """Return what the generator's terms are computed from."""
+    if not phase.critic_steps:
+        return Context(game, phase, made)
+    batch, cycled = made.batch, None
+    if made.attention is not None:
+        cycled = Generated(*state.generator(made.fake, game.condition(batch.target_aus, batch.source_aus)))
+    judged = state.critic(made.fake, made.drawn, made.hole, whole=not phase.apertures_only)
+    return Context(game, phase, made, Judgement(*judged), cycled=cycled)
 
 
-def _terms_of_mask(game: Game, state: State, phase: Phase, made: Pass) -> Terms:
-    """Return the terms of a generator that draws a mask: Eq. 2 and Eq. 4."""
-    if made.attention is None:
-        return {}
-    weights, batch = phase.weights, made.batch
-    attention = losses.attention_penalty(made.attention, weights.attention_form)
-    smoothness = losses.smoothness(made.attention, weights.smoothness_form)
-    terms: Terms = {}
-    if phase.critic_steps:
-        color, mask = state.generator(made.fake, game.condition(batch.target_aus, batch.source_aus))
-        terms["generator/cycle"] = _cycle(game, weights, blend(made.fake, color, mask), batch.source)
-        attention = attention + losses.attention_penalty(mask, weights.attention_form)
-        smoothness = smoothness + losses.smoothness(mask, weights.smoothness_form)
-    return {"generator/attention": attention, "generator/smoothness": smoothness, **terms}
-
-
-def _cycle(game: Game, weights: Weights, cycled: Tensor, source: Tensor) -> Tensor:
-    if weights.cycle_form == "absolute":
-        return losses.distance(cycled, source)
-    assert game.features is not None
-    return losses.perceptual_distance(game.features, cycled, source)
+def _read(state: State, at: Context) -> tuple[Tensor, Tensor] | None:
+    """Return the AUs that the critic reads from the photos and from the generated images, where it judges faces."""
+    if at.whole is None:
+        return None
+    with torch.no_grad():
+        return state.critic(at.made.batch.source, at.made.drawn).aus, at.whole.aus.detach()
 
 
 def _descend(
@@ -292,5 +253,5 @@ def _descend(
 
 def _mean(parts: Sequence[Terms]) -> Terms:
     """Return the means of equally named terms."""
-    names = dict.fromkeys(name for terms in parts for name in terms)
-    return {name: torch.stack([terms[name].detach() for terms in parts if name in terms]).mean() for name in names}
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: torch.stack([part[name].detach() for part in parts if name in part]).mean() for name in names}
