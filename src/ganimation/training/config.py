@@ -62,6 +62,7 @@ class Phase:
         critic_rate: Adam's learning rate.
         decay_from: share of the phase after which both rates fall linearly.
         decay_to: share of the rates that is left at the end of the phase.
+        decay_by_epoch: rates fall after each epoch and not at every step, as in the authors' code.
         weights: of the losses.
     """
 
@@ -78,6 +79,7 @@ class Phase:
     critic_rate: float = 1e-4
     decay_from: float = 1.0
     decay_to: float = 0.0
+    decay_by_epoch: bool = False
     weights: Weights = field(default_factory=Weights)
 
     def check(self, *, steered: bool, generator: "GeneratorKind") -> None:
@@ -116,6 +118,8 @@ class Phase:
     def rate_factor(self, step: int) -> float:
         """Return what the learning rates are multiplied by at ``step`` of this phase."""
         progress = step / max(1, self.steps)
+        if self.decay_by_epoch and self.epochs:
+            progress = math.floor(progress * self.epochs + 1e-9) / self.epochs
         if progress < self.decay_from:
             return 1.0
         return 1.0 - (1.0 - self.decay_to) * (progress - self.decay_from) / max(1e-9, 1.0 - self.decay_from)

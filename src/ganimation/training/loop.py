@@ -1,8 +1,8 @@
 """The training loop: critic updates, a generator update, a line of metrics; now and then a checkpoint and a sheet.
 
     for step in range(start, config.steps):
-        critic updates     critic_loss(real, fake)         each on a batch of its own
-        generator update   generator_loss(source, target)
+        critic updates     CRITIC_TERMS      each on a batch of its own
+        generator update   GENERATOR_TERMS
         averaged generator, attention control, journal, checkpoint
 
 Fabric places, casts and distributes; everything random comes from ``(seed, step, update)``.

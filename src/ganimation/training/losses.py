@@ -17,7 +17,8 @@ AttentionForm = Literal["norm", "square", "mean"]
 SmoothnessForm = Literal["squared", "absolute"]
 ExpressionForm = Literal["mean", "sum"]
 AdversarialForm = Literal["wasserstein", "hinge"]
-CycleForm = Literal["absolute", "perceptual"]
+CycleForm = Literal["absolute", "norm", "perceptual"]
+PenaltyForm = Literal["mean", "sum"]
 Terms = dict[str, Tensor]
 
 
@@ -79,18 +80,24 @@ def openings(shares: Tensor) -> Tensor:
     return shares.detach() / (shares.detach().mean(dim=1, keepdim=True) + SMALLEST)
 
 
-def gradient_penalty(realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+def gradient_penalty(
+    realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor, form: PenaltyForm = "mean"
+) -> Tensor:
     """Return E[(||grad D_I(x)||_2 - 1)^2] at points between real and fake images (L_I, last term).
 
     Args:
-        realism: D_I, from images (N, 3, H, W) to patch realism (N, h, w); its mean over patches is D_I of an image.
+        realism: D_I, from images (N, 3, H, W) to patch realism (N, h, w).
         real: (N, 3, H, W).
         fake: (N, 3, H, W).
         mix: (N,) in [0, 1], the share of ``real``.
+        form: D_I of an image is the ``mean`` over its patches, or, as in the authors' code, what is differentiated is
+            their ``sum``.
     """
     share = mix[:, None, None, None]
     between = (share * real + (1 - share) * fake).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(realism(between).flatten(1).mean(dim=1).sum(), between, create_graph=True)
+    patches = realism(between).flatten(1)
+    of_images = patches.sum(dim=1) if form == "sum" else patches.mean(dim=1)
+    (gradient,) = torch.autograd.grad(of_images.sum(), between, create_graph=True)
     norms: Tensor = gradient.flatten(1).norm(dim=1)
     return (norms - 1).square().mean()
 
@@ -143,8 +150,13 @@ def smoothness(attention: Tensor, form: SmoothnessForm) -> Tensor:
 
 
 def distance(image: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean absolute difference, of the cycled image to the source (Eq. 4) or a fake to its true picture."""
+    """Return the mean absolute difference, of the cycled image to the source or a fake to its true picture."""
     return (image - truth).abs().mean()
+
+
+def distance_norm(image: Tensor, truth: Tensor) -> Tensor:
+    """Return the l1 norm of the difference, summed over pixels and channels, averaged over the batch (Eq. 4)."""
+    return (image - truth).abs().sum() / len(image)
 
 
 def perceptual_distance(features: Callable[[Tensor], list[Tensor]], image: Tensor, truth: Tensor) -> Tensor:
@@ -220,7 +232,9 @@ class Weights:
         expression_form: see :func:`expression`.
         attention_form: see :func:`attention_penalty`.
         smoothness_form: see :func:`smoothness`.
-        cycle_form: ``absolute`` differences of pixels (:func:`distance`), or :func:`perceptual_distance`.
+        cycle_form: the l1 ``norm`` as printed (:func:`distance_norm`), the mean of ``absolute`` differences as in the
+            authors' code (:func:`distance`), or :func:`perceptual_distance`.
+        penalty_form: see :func:`gradient_penalty`.
     """
 
     gradient_penalty: float = 10.0
@@ -238,3 +252,4 @@ class Weights:
     attention_form: AttentionForm = "square"
     smoothness_form: SmoothnessForm = "squared"
     cycle_form: CycleForm = "absolute"
+    penalty_form: PenaltyForm = "mean"

@@ -7,7 +7,8 @@ from ganimation.errors import TrainingError
 from ganimation.training.config import Phase, TargetMix, TrainingConfig
 from ganimation.training.losses import Weights
 
-#: The paper read literally: Sec. 5 and Eq. 5. lambda_y weighs a squared norm, hence a sum over AUs.
+#: The paper read literally: Sec. 5 and Eq. 5. lambda_y weighs a squared norm, hence a sum over AUs, and lambda_idt an
+#: l1 norm, hence a sum over pixels.
 PAPER = TrainingConfig(
     preset="paper",
     phases=(
@@ -21,13 +22,15 @@ PAPER = TrainingConfig(
                 attention=0.1,
                 attention_form="norm",
                 smoothness=0.1 * 1e-4,
+                cycle_form="norm",
             ),
         ),
     ),
 )
 
 #: The authors' code as coded. Its expression loss is a mean divided by the batch size (25) once more, times 4000, hence
-#: 160 of the mean; its smoothness is 1e-5 of the batch's sum, hence 25e-5 of an image's.
+#: 160 of the mean; its smoothness is 1e-5 of the batch's sum, hence 25e-5 of an image's. Its gradient penalty
+#: differentiates the sum over patches, and its rates fall once an epoch, first after epoch 21.
 OFFICIAL = dataclasses.replace(
     PAPER,
     preset="official",
@@ -38,12 +41,14 @@ OFFICIAL = dataclasses.replace(
             "adversarial",
             epochs=30,
             decay_from=2 / 3,
+            decay_by_epoch=True,
             weights=Weights(
                 expression=160.0,
                 attention=0.1,
                 smoothness=25e-5,
                 attention_form="mean",
                 smoothness_form="absolute",
+                penalty_form="sum",
             ),
         ),
     ),

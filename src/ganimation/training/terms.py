@@ -97,8 +97,9 @@ def _cycle(at: Context) -> Tensor | None:
     if at.cycled is None:
         return None
     back, source = blend(at.made.fake, *at.cycled), at.made.batch.source
-    if at.phase.weights.cycle_form == "absolute":
-        return losses.distance(back, source)
+    form = at.phase.weights.cycle_form
+    if form != "perceptual":
+        return losses.distance_norm(back, source) if form == "norm" else losses.distance(back, source)
     assert at.game.features is not None
     return losses.perceptual_distance(at.game.features, back, source)
 

@@ -121,12 +121,12 @@ def update_critic(
         at, obedience = _judge(game, state, phase, part, fake, reread=reread)
         values = terms.compute(terms.CRITIC_TERMS, at)
         if with_penalty and not apart:
-            values["critic/gradient_penalty"] = _penalty(game, state, part, fake)
+            values["critic/gradient_penalty"] = _penalty(game, state, phase, part, fake)
         seen.append(values | obedience)
         return terms.total(terms.CRITIC_TERMS, values, weights)
 
     def penalty_alone(part: Pass, fake: Tensor) -> Tensor:
-        value = _penalty(game, state, part, fake)
+        value = _penalty(game, state, phase, part, fake)
         seen.append({"critic/gradient_penalty": value})
         return weights.gradient_penalty * value
 
@@ -159,10 +159,11 @@ def _judge(game: Game, state: State, phase: Phase, made: Pass, fake: Tensor, *, 
     }
 
 
-def _penalty(game: Game, state: State, made: Pass, fake: Tensor) -> Tensor:
-    where = None if made.drawn is None else made.drawn.detach()
+def _penalty(game: Game, state: State, phase: Phase, made: Pass, fake: Tensor) -> Tensor:
+    where, batch = None if made.drawn is None else made.drawn.detach(), made.batch
     with game.fabric.autocast():
-        return losses.gradient_penalty(_realism(state.critic, where), made.batch.real, fake, made.batch.mix)
+        realism = _realism(state.critic, where)
+        return losses.gradient_penalty(realism, batch.real, fake, batch.mix, phase.weights.penalty_form)
 
 
 def _realism(critic: nn.Module, where: Tensor | None) -> Callable[[Tensor], Tensor]:
