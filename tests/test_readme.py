@@ -23,7 +23,7 @@ def test_the_python_lines_run(tmp_path: Path) -> None:
 
 
 def test_the_commands_exist_with_their_options(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = re.findall(r"^ganimation (\w+) ([^#\n]*)", README, flags=re.MULTILINE)
+    commands = re.findall(r"(?:^|`)ganimation (\w+) ?([^#`\n]*)", README, flags=re.MULTILINE)
     assert {name for name, _ in commands} == {
         "edit", "animate", "drive", "read", "serve", "verify", "figure", "prepare", "train", "export", "evaluate",
     }  # fmt: skip
