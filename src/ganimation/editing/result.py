@@ -1,4 +1,4 @@
-"""What an edit gives back."""
+"""Results of an edit."""
 
 import os
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SAME = 0.0051
 
 @dataclass(frozen=True)
 class EditedFace:
-    """One face and what was done to it.
+    """An edited face.
 
     Attributes:
         face: as it was measured in the photo.

@@ -68,7 +68,7 @@ class Session:
     model: str = ""
 
     def changed(self, change: Mapping[str, float]) -> Edit:
-        """Return the photo with what its faces show, changed by so much: by AU, in [-1, 1]."""
+        """Return the photo with its faces' AUs changed by ``change``, by AU, in [-1, 1]."""
         return self.towards(
             lambda shown: {code: min(1.0, max(0.0, own + change.get(code, 0.0))) for code, own in shown.items()}
         )
@@ -101,7 +101,7 @@ class Planner:
         self._config, self._painter, self._model = config, painter, model
 
     def session(self, photo: Photo, faces: Sequence[Face], requests: Sequence[Request] = ()) -> Session:
-        """Return a photo with what is asked of some of its faces."""
+        """Return a session: a photo, some of its faces, and the requests."""
         return Session(photo, [self._plan(photo, face, requests) for face in faces], self._model)
 
     def _plan(self, photo: Photo, face: Face, requests: Sequence[Request]) -> PlannedFace:

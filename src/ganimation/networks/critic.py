@@ -11,7 +11,7 @@ from ganimation.networks.drawing import WINDOWS, edges
 
 
 class Judgement(NamedTuple):
-    """What the critic says of N images.
+    """Output of the critic for N images.
 
     Attributes:
         realism: D_I, (N, h, w), unbounded; empty where only what was restored is judged, likewise the next.

@@ -62,7 +62,7 @@ class ResizeConv(nn.Conv2d):
 
 
 class Generated(NamedTuple):
-    """What the paper's generator returns.
+    """Output of the paper's generator.
 
     Attributes:
         color: C, (N, 3, H, W) in [-1, 1].

@@ -116,7 +116,7 @@ def _twice(channels_in: int, channels_out: int) -> list[nn.Module]:
 
 
 class Animated(NamedTuple):
-    """What the generator of muscles returns.
+    """Output of the generator of muscles.
 
     Attributes:
         color: C, (N, 3, H, W) in [-1, 1].

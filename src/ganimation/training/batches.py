@@ -1,4 +1,4 @@
-"""What a step learns from. Drawn from ``(seed, step, update)`` alone, so that no state has to be saved to resume."""
+"""Training batches, a function of ``(seed, step, update)``: a run resumes without any sampler state."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -44,18 +44,18 @@ _KINDS = ("photo", "single", "blend", "same")
 
 @dataclass(frozen=True)
 class Batch:
-    """N photos and what is asked of each.
+    """A batch: photos, source and target AUs, and paired ground truth.
 
     Attributes:
         source: (N, 3, H, W) in [-1, 1].
         source_aus: y_r, (N, AUs).
         target_aus: y_g, (N, AUs).
-        truth: (N, 3, H, W), the true picture of the target where ``known``, else anything.
-        known: (N,) bool.
+        truth: (N, 3, H, W), paired ground truth; valid where ``known``.
+        known: (N,) bool, whether there is paired ground truth.
         mix: (N,) in [0, 1], for the gradient penalty.
-        geometry: what the landmarks say of each, (N, 7, H, W), for a generator of muscles, see
+        geometry: (N, 7, H, W), maps drawn from the landmarks, for a generator of muscles, see
             :func:`ganimation.faces.pose.pose`.
-        erased: (N,) bool, where the source is to be restored and not changed.
+        erased: (N,) bool, whether the apertures of the source are erased, to be restored.
     """
 
     source: Tensor
@@ -69,7 +69,7 @@ class Batch:
 
     @property
     def real(self) -> Tensor:
-        """The real picture beside each generated one: the true one where it is known, else the source."""
+        """Real images for the critic, (N, 3, H, W): paired ground truth where there is some, else the source."""
         return torch.where(self.known[:, None, None, None], self.truth, self.source)
 
     @property
@@ -78,7 +78,7 @@ class Batch:
         return torch.where(self.known[:, None], self.target_aus, self.source_aus)
 
     def to(self, device: torch.device, layout: torch.memory_format) -> "Batch":
-        """Return the batch on a device, images in an order in memory."""
+        """Return the batch on a device, with its images in a memory format."""
         return Batch(
             **{
                 item.name: value.to(device, memory_format=layout) if value.dim() == 4 else value.to(device)
@@ -132,7 +132,7 @@ class Batches:
         self._emphasis = np.array(emphasis_of(config.emphasis, dataset.info.aus))
 
     def draw(self, step: int, update: int, phase: Phase) -> Batch:
-        """Return this process's part of the batch of one update of one step."""
+        """Return this process's share of the batch of an update."""
         rng = np.random.default_rng([self._config.seed, step, update])
         size = self._config.batch
         order = np.arange(size)
@@ -237,13 +237,13 @@ def _warp(warp: NDArray[np.float64], scale: float, stored: int) -> NDArray[np.fl
 
 
 def _openness(dataset: FaceDataset) -> NDArray[np.float64]:
-    """Return how wide each photo's mouth is open, from 0 of those that are shut to 1."""
+    """Return how far each photo's mouth is open, (faces,) in [0, 1]."""
     heights = np.array([opening(dataset.landmarks(row), LIPS) for row in range(len(dataset))])
     return np.asarray(np.clip((heights - SHUT) / (WIDE - SHUT), 0.0, 1.0), np.float64)
 
 
 def _draw_weights(aus: NDArray[np.float32], balance: float) -> NDArray[np.float64]:
-    """Return each photo's chance: the mean of its AUs, each relative to that AU's mean, to the power ``balance``."""
+    """Return sampling weights: each photo's mean of AUs relative to their data set means, to the power ``balance``."""
     relative = (aus / np.maximum(aus.mean(axis=0), 1e-6)).mean(axis=1).astype(np.float64)
     weights = (relative + 1e-3) ** balance
     return np.asarray(weights / weights.sum(), np.float64)
@@ -295,7 +295,7 @@ def draw_openings(rng: np.random.Generator, source: NDArray[np.float32], aus: Se
 
 
 def plan(config: TrainingConfig, start: int) -> Iterator[tuple[int, int, Phase]]:
-    """Yield step, update and phase of every batch of a run from step ``start`` on, in the order they are used."""
+    """Yield the step, update and phase of every batch of a run, from step ``start`` on."""
     for step in range(start, config.steps):
         phase, _ = config.at(step)
         for update in range(phase.critic_steps):
@@ -306,7 +306,7 @@ def plan(config: TrainingConfig, start: int) -> Iterator[tuple[int, int, Phase]]
 
 @contextmanager
 def ahead(batches: Batches, config: TrainingConfig, start: int, depth: int = 3) -> Iterator[Iterator[Batch]]:
-    """Yield the batches of :func:`plan`, of which a thread prepares the next ``depth`` while one is used."""
+    """Yield the batches of :func:`plan`; a thread prefetches ``depth`` of them."""
     with ThreadPoolExecutor(1, "batches") as pool:
         work = (pool.submit(batches.draw, *key) for key in plan(config, start))
 

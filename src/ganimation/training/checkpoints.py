@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, the newest complete one wins. Knows nothing of what is in them."""
+"""Checkpoint files: written atomically; the newest complete one is loaded."""
 
 import re
 import warnings
@@ -17,7 +17,7 @@ _NAME = re.compile(r"step-(\d{8,})\.pt")
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write a checkpoint whole or not at all, and remove what is too old.
+    """Write a checkpoint atomically and remove old ones.
 
     Raises:
         TrainingError: it cannot be written; older checkpoints are as they were.
@@ -36,7 +36,7 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def newest(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """Return step and state of the newest checkpoint that can be read; damaged ones are passed over with a warning.
+    """Return the step and state of the newest readable checkpoint; damaged ones are skipped with a warning.
 
     Raises:
         TrainingError: the disk refuses to be read, or there are checkpoints and all are damaged.

@@ -1,4 +1,4 @@
-"""One frozen configuration of a run: its networks, its losses and its phases. The presets are instances of it.
+"""The frozen configuration of a run: networks, losses and phases. Presets are instances of it.
 
 A run is a sequence of named phases. Every schedule is a pure function of the step, so a resumed run follows it exactly.
 """
@@ -22,7 +22,7 @@ GeneratorKind = Literal["conditioned", "muscles"]
 
 @dataclass(frozen=True)
 class TargetMix:
-    """How target AUs are drawn for photos whose true picture is unknown; shares of the batch that add up to 1.
+    """How target AUs are drawn for unpaired photos; shares of the batch that add up to 1.
 
     Attributes:
         photo: another photo's AUs, each with U(-noise, noise) added and clipped to [0, 1].
@@ -45,7 +45,7 @@ class TargetMix:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of a run with one loss and one schedule.
+    """A phase of a run: one loss, one learning rate schedule.
 
     Attributes:
         name: for logs.
@@ -83,7 +83,7 @@ class Phase:
     weights: Weights = field(default_factory=Weights)
 
     def check(self, *, steered: bool, generator: "GeneratorKind") -> None:
-        """Look at every number; if ``steered``, the attention weight is not 0.
+        """Check the values; if the attention weight is ``steered`` it is not 0.
 
         Raises:
             TrainingError: one is not possible.
@@ -116,7 +116,7 @@ class Phase:
             raise TrainingError(f"{self.name}.weights.{name}={value:g} is for generator={other}; set it to 0")
 
     def rate_factor(self, step: int) -> float:
-        """Return what the learning rates are multiplied by at ``step`` of this phase."""
+        """Return the factor of the learning rates at ``step`` of this phase."""
         progress = step / max(1, self.steps)
         if self.decay_by_epoch and self.epochs:
             progress = math.floor(progress * self.epochs + 1e-9) / self.epochs
@@ -127,7 +127,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything that decides a run beside the data set.
+    """The configuration of a run; together with the data set it determines the run.
 
     Attributes:
         preset: the name it started from.
@@ -255,7 +255,7 @@ class TrainingConfig:
         return TrainingConfig(**{**content, **rest})
 
     def check(self) -> None:
-        """Look at every number.
+        """Check the values.
 
         Raises:
             TrainingError: one is not possible; the message names it, its limit and the remedy.
@@ -300,7 +300,7 @@ class TrainingConfig:
             phase.check(steered=self.steers_attention, generator=self.generator)
 
     def _check_generator(self) -> None:
-        """Look at what the kind of generator needs."""
+        """Check what the kind of generator requires."""
         step = 32 if self.generator == "muscles" else 4
         if self.size % step:
             raise TrainingError(f"size={self.size}: a multiple of {step}, which generator={self.generator} needs")
@@ -315,7 +315,7 @@ def _check_range(name: str, value: float, low: float, high: float = math.inf) ->
 
 
 def emphasis_of(text: str, aus: Sequence[str]) -> list[float]:
-    """Return what each AU counts by an ``emphasis``, 1 where it names none.
+    """Return the weight of each AU by an ``emphasis``, 1 where it names none.
 
     Args:
         text: ``AU06:3,AU45:2.5``.
@@ -362,7 +362,7 @@ def override(config: TrainingConfig, text: str) -> TrainingConfig:
 
 
 def _changed(target: Any, path: list[str], value: str, name: str) -> Any:
-    """Return ``target``, a frozen dataclass, with the field at ``path`` set to the value that a person wrote."""
+    """Return ``target``, a frozen dataclass, with the field at ``path`` parsed from a text."""
     known = [item.name for item in dataclasses.fields(target) if item.name not in ("preset", "init", "phases", "name")]
     if not path or path[0] not in known:
         close = difflib.get_close_matches(path[0] if path else "", known, n=1) or known
@@ -378,7 +378,7 @@ def _changed(target: Any, path: list[str], value: str, name: str) -> Any:
 
 
 def _parsed(kind: Any, value: str, name: str) -> Any:
-    """Return what a person wrote as a value of a field's type."""
+    """Parse a text as a field's type."""
     if kind is str:
         return value
     choices = {"true": True, "false": False} if kind is bool else {str(choice): choice for choice in get_args(kind)}

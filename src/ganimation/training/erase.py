@@ -1,4 +1,4 @@
-"""True answers to what opens: photos of open mouths and eyes, of whose inside a part is erased."""
+"""Ground truth for restored apertures: open mouths and eyes whose inside is partly erased."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ UNCOVERED = 0.7
 
 
 def erase(points: NDArray[np.float64], size: int, rng: np.random.Generator) -> Maps:
-    """Return the maps of a face that stays, of whose apertures a part is to be restored, (size, size, 7).
+    """Return the geometry maps of a face that does not move and whose apertures are partly erased, (size, size, 7).
 
     Args:
         points: (478, 2) landmarks in pixels.

@@ -1,4 +1,4 @@
-"""What a run would take: sizes, parameters, memory and hours, measured on some steps of each phase."""
+"""Estimate of a run: parameters, memory and time, measured on some steps of each phase."""
 
 import resource
 import sys
@@ -22,7 +22,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class PhaseEstimate:
-    """What one phase would take.
+    """Estimate of a phase.
 
     Attributes:
         name: of the phase.
@@ -41,7 +41,7 @@ class PhaseEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take.
+    """Estimate of a run.
 
     Attributes:
         config: of the run.
@@ -60,7 +60,7 @@ class Estimate:
     phases: tuple[PhaseEstimate, ...]
 
     def text(self) -> str:
-        """Return it as lines for people."""
+        """Return the estimate as text, a line a phase."""
         config = self.config
         lines = [
             f"{config.preset}: {config.size} pixels, batch {config.batch}, {self.faces} faces",
@@ -81,7 +81,7 @@ class Estimate:
 def estimate(
     dataset: FaceDataset, config: TrainingConfig, fabric: Fabric, start: Start | None, tuning: Tuning
 ) -> Estimate:
-    """Run a step of each phase to warm up and up to ten to measure; nothing is written.
+    """Measure up to ten steps of each phase after a warm-up; nothing is written.
 
     Raises:
         TrainingError: the configuration is not possible.

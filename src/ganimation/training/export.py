@@ -73,7 +73,7 @@ def export(run: Path, folder: Path, notes: Path | None = None, average: float | 
 
 @contextmanager
 def placed(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder whose files become those of a model folder if all goes well.
+    """Yield an empty folder whose files replace those of a model folder if the block succeeds.
 
     Raises:
         ModelError: ``folder`` is something else, or cannot be written.
@@ -218,7 +218,7 @@ def parameters(network: nn.Module) -> int:
 
 
 def card(config: ModelConfig) -> str:
-    """Return the model card that can be written without judging the model: what it is and how it was trained."""
+    """Return the model card's facts: what the model is and how it was trained."""
     training = config.training
     generator = build_generator(config.generator, len(config.aus))
     names = "\n".join(f"- {code} {ACTION_UNITS[code].name}" for code in config.aus)

@@ -1,4 +1,4 @@
-"""Generated images of the past, shown to the critic again so that it does not forget (Shrivastava et al. 2017).
+"""Buffer of past generated images for the critic (Shrivastava et al. 2017).
 
 The paper tried it and saw no gain (Sec. 4.2); it is here as that ablation.
 """
@@ -21,7 +21,7 @@ class History:
         self.images: Tensor | None = None
 
     def exchange(self, fake: Tensor, rng: np.random.Generator) -> Tensor:
-        """Return a batch of which half is of the past, and keep the images whose place they took.
+        """Return a batch with half of its images replaced by past ones, and store those in the buffer.
 
         Until it is full, images are kept and handed through.
 

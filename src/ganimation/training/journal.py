@@ -1,4 +1,4 @@
-"""What a run writes for people: metrics.jsonl, TensorBoard, sheets of pictures, and what is wrong in plain words.
+"""The log of a run: metrics.jsonl, TensorBoard, sample sheets, and findings of the monitor.
 
 Only the first process has one.
 """
@@ -21,7 +21,7 @@ from ganimation.training.samples import sheet, write_png
 
 
 class Journal:
-    """The diary of a run.
+    """The log of a run.
 
     Args:
         run: its folder.
@@ -55,7 +55,7 @@ class Journal:
         self._board: Any = writer(str(run / "tensorboard"), purge_step=step + 1)
 
     def record(self, step: int, phase: Phase, values: dict[str, float]) -> None:
-        """Write the terms of a step; say what is newly wrong, or no longer."""
+        """Write the terms of a step; report findings that are new or resolved."""
         line = {"step": step, "phase": phase.name, **values}
         try:
             with (self._run / "metrics.jsonl").open("a", encoding="utf-8") as stream:
@@ -72,7 +72,7 @@ class Journal:
             self._say(f"step {step}: {finding.name}: {finding.text}" if finding else f"step {step}: no longer {before}")
 
     def _look(self, line: dict[str, Any]) -> Finding | None:
-        """Take in a line of metrics; return the worst that is wrong."""
+        """Update the monitor with a line of metrics; return the first finding."""
         phase = next(phase for phase in self._config.phases if phase.name == line["phase"])
         self._health.update(phase, {name: value for name, value in line.items() if "/" in name})
         ignorance = self._ignorance[phase.weights.expression_form]
@@ -89,7 +89,7 @@ class Journal:
             self._wandb.log({"edits": require("wandb", "wandb").Image(picture)}, step=step)
 
     def flush(self) -> None:
-        """Bring everything to the disk, so that a checkpoint is never newer than its metrics."""
+        """Flush to disk, so that no checkpoint is newer than its metrics."""
         self._board.flush()
         with (self._run / "metrics.jsonl").open("rb") as stream:
             os.fsync(stream.fileno())

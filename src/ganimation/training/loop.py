@@ -13,14 +13,15 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
@@ -43,7 +44,7 @@ Report = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often, in steps, a run writes what it writes."""
+    """Intervals, in steps, of sheets and checkpoints."""
 
     checkpoint: int = 200
     sheet: int = 500
@@ -51,7 +52,7 @@ class Cadence:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What changes how fast a run goes and how much memory it takes, but not what it learns, to rounding.
+    """Options of speed and memory, which change results by rounding alone.
 
     Attributes:
         accumulate: parts in which each process takes its batch.
@@ -75,7 +76,7 @@ def train(
     say: Callable[[str], None] = lambda text: None,
     wandb: str = "",
 ) -> Path:
-    """Train, or go on with, a run; return its folder.
+    """Train or resume a run; return its folder.
 
     Args:
         dataset: the faces to learn from.
@@ -100,7 +101,7 @@ def train(
         require("wandb", "wandb")
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     game = build_game(config, dataset, fabric)
-    with _claim(run, config, dataset, fabric) or nullcontext():
+    with _claim(run, config, dataset, fabric):
         state = build_state(config, dataset.info.aus, fabric, start, compiled=tuning.compile)
         _resume(state, run, fabric)
         if state.step < config.steps:
@@ -120,7 +121,7 @@ def _go_on(
     journal: Journal | None,
     report: Report,
 ) -> None:
-    """Take all steps that are left."""
+    """Run the remaining steps."""
     config, fabric = game.config, game.fabric
     with stopping() as asked_to_stop:
         while state.step < config.steps:
@@ -139,7 +140,7 @@ def _go_on(
 
 
 def _resume(state: State, run: Path, fabric: Fabric) -> None:
-    """Take the newest checkpoint over; all processes must find the same."""
+    """Load the newest checkpoint; all processes must find the same."""
     found = checkpoints.newest(run / "checkpoints")
     step = torch.tensor(0 if found is None else found[0], device=fabric.device)
     if fabric.world_size > 1 and len(set(torch.as_tensor(fabric.all_gather(step)).flatten().tolist())) > 1:
@@ -149,7 +150,7 @@ def _resume(state: State, run: Path, fabric: Fabric) -> None:
 
 
 def check_batch(config: TrainingConfig, fabric: Fabric, tuning: Tuning) -> None:
-    """Look whether the batch can be shared by the processes and their parts.
+    """Check that the batch can be divided among processes and accumulation steps.
 
     Raises:
         TrainingError: it cannot.
@@ -163,7 +164,7 @@ def check_batch(config: TrainingConfig, fabric: Fabric, tuning: Tuning) -> None:
 
 
 def build_game(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> Game:
-    """Return what all updates of a run share."""
+    """Return the immutable training context of a run."""
     rereader = Rereader(dataset.info, torch.get_num_threads()) if config.reread_every else None
     features = load_features([phase.weights.cycle_form for phase in config.phases], fabric.device)
     au_weights = None
@@ -174,7 +175,7 @@ def build_game(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> 
 
 
 def weigh_aus(aus: NDArray[np.float32], balance: float) -> Tensor:
-    """Return what each AU counts in the expression loss: its variance to the power of minus ``balance``, 1 on average.
+    """Return the weight of each AU in the expression loss: variance to the power of ``-balance``, 1 on average.
 
     With 1, every AU's error is a share of its variance, and AUs that move little are learned as well as those that
     move much; with 0 all count the same, as in the paper.
@@ -240,7 +241,7 @@ def _write(
     *,
     stop: bool,
 ) -> None:
-    """Write the metrics of a step, and what else is due."""
+    """Write metrics and, where due, a sheet, a snapshot of the averages and a checkpoint."""
     fabric = game.fabric
     last = state.step == game.config.steps
     if journal is not None:
@@ -259,13 +260,13 @@ def _write(
         fabric.barrier()  # nobody leaves while the first process writes
 
 
-def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> TextIO | None:
-    """Let the first process write the run's config.json, or check that it is the same, and lock the run.
+def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> AbstractContextManager[object]:
+    """Write the run's config.json in the first process, or check that it is the same, and lock the run.
 
-    All processes raise what it raises. The lock is free again when the file that is returned is closed or its process
-    ends, however it ends.
+    All processes raise what it raises.
     """
-    wrong, lock = "", None
+    wrong = ""
+    lock: AbstractContextManager[object] = nullcontext()
     if fabric.is_global_zero:
         try:
             _write_config(run, config, dataset)
@@ -278,21 +279,14 @@ def _claim(run: Path, config: TrainingConfig, dataset: FaceDataset, fabric: Fabr
     return lock
 
 
-def _lock(run: Path) -> TextIO:
+def _lock(run: Path) -> AbstractContextManager[object]:
+    """Lock a run; the lock is released on leaving the context, or when the process ends."""
     try:
-        stream = (run / ".lock").open("w", encoding="utf-8")
+        return FileLock(run / ".lock").acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(f"{run}: another process is training it; wait for it, or name another folder") from None
     except OSError as error:
         raise TrainingError(f"{run}: cannot be used for a run ({error})") from error
-    try:
-        import fcntl
-
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows has none
-        pass
-    except OSError:
-        stream.close()
-        raise TrainingError(f"{run}: another process is training it; wait for it, or name another folder") from None
-    return stream
 
 
 def _write_config(run: Path, config: TrainingConfig, dataset: FaceDataset) -> None:

@@ -23,7 +23,7 @@ Terms = dict[str, Tensor]
 
 
 def wasserstein(realism_real: Tensor, realism_fake: Tensor) -> Tensor:
-    """Return E[D_I(fake)] - E[D_I(real)], what the critic makes small (L_I without its penalty)."""
+    """Return E[D_I(fake)] - E[D_I(real)], which the critic minimises (L_I without the gradient penalty)."""
     return realism_fake.mean() - realism_real.mean()
 
 
@@ -50,7 +50,7 @@ UNTOUCHED = 0.02
 
 
 def patches(drawn: Tensor | None, realism: Tensor) -> Tensor | float:
-    """Return what each patch counts, (N, h, w), 1 on average of each picture; 1 of a generator that draws everything.
+    """Return weights of patches, (N, h, w), 1 on average over each image; 1 for a generator that draws everything.
 
     Where most of a picture is the photo's own, a mean over all patches hides the few that were drawn.
 
@@ -72,7 +72,7 @@ SMALLEST = 0.02
 
 
 def openings(shares: Tensor) -> Tensor:
-    """Return what each patch of windows counts, (N, P): by how much of it was restored; all large openings alike.
+    """Return weights of the patches of windows, (N, P): the restored share of each, normalised over large openings.
 
     Args:
         shares: of each patch that was restored, (N, P) in [0, 1].
@@ -103,7 +103,7 @@ def gradient_penalty(
 
 
 def adversarial(realism_fake: Tensor, counts: Tensor | float = 1.0) -> Tensor:
-    """Return -E[D_I(fake)], what the generator makes small (L_I); ``counts`` as in :func:`hinge`."""
+    """Return -E[D_I(fake)], which the generator minimises (L_I); ``counts`` as in :func:`hinge`."""
     return -(realism_fake * counts).mean()
 
 
@@ -123,7 +123,7 @@ def expression(predicted: Tensor, aus: Tensor, form: ExpressionForm, au_weights:
 
 
 def attention_penalty(attention: Tensor, form: AttentionForm) -> Tensor:
-    """Return what keeps A from saturating at 1 (Eq. 2, last term).
+    """Return the penalty on A that prevents saturation at 1 (Eq. 2, last term).
 
     Args:
         attention: (N, 1, H, W) in [0, 1].
@@ -150,7 +150,7 @@ def smoothness(attention: Tensor, form: SmoothnessForm) -> Tensor:
 
 
 def distance(image: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean absolute difference, of the cycled image to the source or a fake to its true picture."""
+    """Return the mean absolute difference, of a cycled image to the source or a generated one to the ground truth."""
     return (image - truth).abs().mean()
 
 
@@ -189,7 +189,7 @@ def load_features(forms: Iterable[CycleForm], device: torch.device) -> Callable[
 
 
 def pair_distance(image: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Return the distance to the true picture at full and at quarter size, which also asks for the right large shapes.
+    """Return the distance to paired ground truth at full and at quarter size.
 
     Args:
         image: (N, 3, H, W).
@@ -202,7 +202,7 @@ def pair_distance(image: Tensor, truth: Tensor, known: Tensor) -> Tensor:
 
 
 def restoration(image: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
-    """Return the mean over all pixels of the absolute difference of what was restored to what is there in truth.
+    """Return the absolute difference of restored pixels to the ground truth, as a mean over all pixels.
 
     Args:
         image: (N, 3, H, W).

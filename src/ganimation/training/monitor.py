@@ -1,4 +1,4 @@
-"""Is the attention mask healthy? What is wrong in plain words, which knob to turn, and a hand that turns one by itself.
+"""Monitor of the attention mask: findings with the option to change, and automatic steering of its weight.
 
 Every replica of the paper tells of masks that go to 1 (the photo is handed through, nothing is edited) or to 0 (the
 whole face is painted anew and blurs). Both show in the first hundred steps, long before the pictures do.
@@ -25,7 +25,7 @@ PATIENCE = 300
 def mask_terms(
     attention: Tensor | None, source: Tensor, fake: Tensor, asked: Tensor, read: tuple[Tensor, Tensor] | None
 ) -> Terms:
-    """Return what one batch says about the mask, for the log.
+    """Return statistics of the mask for the log.
 
     Args:
         attention: A, (N, 1, H, W); ``None`` of a generator that learns no mask.
@@ -69,7 +69,7 @@ class AttentionControl:
     mean: float | None = None
 
     def update(self, mean: float, config: TrainingConfig) -> None:
-        """Take in the mean of A of one update, over all processes; a larger weight lowers it."""
+        """Update with the mean of A of one update, over all processes; a larger weight lowers it."""
         self.mean = mean if self.mean is None else 0.9 * self.mean + 0.1 * mean
         if self.mean > config.attention_high:
             self.factor *= 1.05
@@ -80,7 +80,7 @@ class AttentionControl:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with a run.
+    """A finding: a problem of a run and its remedy.
 
     Attributes:
         name: one word.
@@ -93,14 +93,14 @@ class Finding:
 
 @dataclass
 class Health:
-    """Moving averages of the terms within a phase, and what they say."""
+    """Moving averages of the terms within a phase, and findings from them."""
 
     phase: str = ""
     updates: int = 0
     means: dict[str, float] = field(default_factory=dict)
 
     def update(self, phase: Phase, terms: Mapping[str, float]) -> None:
-        """Take in the terms of one step; a new phase begins afresh."""
+        """Update with the terms of a step; averages restart with a phase."""
         if phase.name != self.phase:
             self.phase, self.updates, self.means = phase.name, 0, {}
         self.updates += 1
@@ -109,7 +109,7 @@ class Health:
             self.means[name] = (1 - share) * self.means.get(name, value) + share * value
 
     def findings(self, phase: Phase, config: TrainingConfig, ignorance: float) -> list[Finding]:
-        """Return what is wrong, in the order in which to mend it.
+        """Return the findings, the first to mend first.
 
         Args:
             phase: that the run is in.

@@ -1,4 +1,4 @@
-"""Which precision trains faster on this processor: measured, for instructions alone do not tell."""
+"""Choice of the faster training precision on this processor, by measurement."""
 
 import time
 

@@ -111,7 +111,7 @@ def quantize(folder: Path, faces: "FaceDataset", count: int = FACES, seed: int =
 def examples(
     config: ModelConfig, faces: "FaceDataset", count: int, seed: int
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
-    """Yield what the generator is given: faces at its size, each with one AU asked for at a random strength.
+    """Yield calibration inputs: faces at the network's size, each with one AU at a random intensity.
 
     A generator of muscles is given the guide of the face's landmarks instead.
     """
@@ -133,7 +133,7 @@ def examples(
 
 
 class _Calibration:
-    """Examples as ONNX Runtime asks for them: one after the other, then ``None``."""
+    """ONNX Runtime's calibration data reader: one example a call, then ``None``."""
 
     def __init__(self, examples: Iterator[dict[str, NDArray[np.float32]]]) -> None:
         self._examples = examples

@@ -1,4 +1,4 @@
-"""A second opinion on generated images: the annotator that labelled the photos reads them as well.
+"""AUs of generated images, read by the annotator that labelled the photos.
 
 A critic that learns AUs from photos alone is soon fooled: the generator finds pixels that please its AU head and show
 nothing to anybody else. Where the critic is told what the annotator reads in generated images, those pixels stop

@@ -1,4 +1,4 @@
-"""Start or resume a run on the machine at hand, or tell what it would take."""
+"""Start or resume a run on this machine, or estimate it."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to train, in Lightning Fabric's words, and what changes speed alone.
+    """Lightning Fabric's options: devices, strategy, precision; and options of speed.
 
     Attributes:
         accelerator: ``auto``, ``cpu``, ``cuda``, ``mps``.
@@ -43,7 +43,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What to train.
+    """A request to train: preset, seed, changed fields, initial model.
 
     Attributes:
         preset: its name; empty for ``small``, or with ``init`` for ``finetune``.
@@ -69,7 +69,7 @@ def start(
     say: Callable[[str], None] = lambda text: None,
     wandb: str = "",
 ) -> None:
-    """Train on a data set, or go on with the run.
+    """Train on a data set, or resume the run.
 
     Args:
         dataset: a folder that ``prepare`` made.
@@ -96,7 +96,7 @@ def start(
 
 
 def estimate(dataset: Path, request: TrainRequest, machine: Machine) -> "Estimate":
-    """Return what a run would take, from some steps of each phase; nothing is written.
+    """Return an estimate of a run, from some steps of each phase; nothing is written.
 
     Raises:
         As :func:`start`.

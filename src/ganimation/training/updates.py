@@ -28,15 +28,15 @@ Features = Callable[[Tensor], list[Tensor]]
 
 @dataclass(frozen=True)
 class Pass:
-    """A batch and what the generator made of it.
+    """A forward pass of the generator on a batch.
 
     Attributes:
-        batch: the photos and what was asked.
-        fake: (N, 3, H, W), the edited photos.
+        batch: its input.
+        fake: (N, 3, H, W), generated images.
         attention: A, (N, 1, H, W), of a conditioned generator; else ``None``.
-        hole: (N, 1, H, W), what was restored, of a generator of muscles; else ``None``.
-        fields: S, (N, AUs, H, W), likewise.
-        drawn: (N, 1, H, W) in [0, 1], how much of each pixel is not the photo's, likewise.
+        hole: (N, 1, H, W) in [0, 1], restored pixels, of a generator of muscles; else ``None``, likewise the next two.
+        fields: S, (N, AUs, H, W).
+        drawn: (N, 1, H, W) in [0, 1], how much each pixel was shaded.
     """
 
     batch: Batch
@@ -49,7 +49,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Game:
-    """What both updates need and no update changes.
+    """Immutable training context.
 
     Attributes:
         config: of the run.
@@ -57,7 +57,7 @@ class Game:
         aus: their codes.
         features: of the perceptual cycle loss, where a phase asks for it.
         rereader: the annotator on generated images, where the configuration asks for it.
-        au_weights: (AUs,), what each AU counts in the expression loss; ``None`` for all alike.
+        au_weights: (AUs,), weights of the AUs in the expression loss; ``None`` for equal ones.
     """
 
     config: TrainingConfig
@@ -81,7 +81,7 @@ class Game:
         return losses.expression(predicted, aus, weights.expression_form, self.au_weights)
 
     def generate(self, generator: nn.Module, batch: Batch, phase: Phase) -> Pass:
-        """Return what the generator makes of a batch."""
+        """Return the generated images of a batch."""
         if self.config.generator == "muscles":
             change = batch.target_aus - batch.source_aus
             if phase.apertures_only:  # pixels are moved by the batch's geometry; without a change nothing is shaded
