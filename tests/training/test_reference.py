@@ -42,7 +42,7 @@ class Reference:
 
     def step(self, number: int, loss: Tensor) -> None:
         self.adam[number].zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.adam[number].step()
 
     def critic_update(self, expression: Callable[[Tensor, Tensor], Tensor], *, official: bool) -> None:
@@ -84,11 +84,11 @@ class Reference:
             weights = (1.0, 160.0, 10.0, 0.1, 1e-5 * BATCH)
         else:
             terms["cycle"] = (back - b.source).abs().sum() / BATCH
-            terms["attention"] = sum(m.reshape(BATCH, -1).square().sum(dim=1).sqrt().mean() for m in (mask, mask_back))  # type: ignore[assignment]
+            terms["attention"] = sum(m.reshape(BATCH, -1).square().sum(dim=1).sqrt().mean() for m in (mask, mask_back))
             terms["smoothness"] = (tv(mask, torch.square) + tv(mask_back, torch.square)) / BATCH
             weights = (1.0, 4000.0, 10.0, 0.1, 0.1 * 1e-4)
         self.terms |= {f"generator/{name}": value for name, value in terms.items()}
-        self.step(0, sum(weight * value for weight, value in zip(weights, terms.values(), strict=True)))  # type: ignore[arg-type]
+        self.step(0, sum(weight * value for weight, value in zip(weights, terms.values(), strict=True)))
 
 
 def moments(optimizer: torch.optim.Optimizer, net: nn.Module) -> list[Tensor]:
@@ -110,13 +110,13 @@ def test_every_term_and_gradient_is_the_references(preset: TrainingConfig) -> No
         torch.rand(BATCH, 3, 16, 16, dtype=torch.float64) * 2 - 1, size=(SIZE, SIZE), mode="bilinear"
     )
     none = torch.zeros(BATCH, dtype=torch.bool)
+    shown, asked = torch.rand(2, BATCH, AUS, dtype=torch.float64)
     batch = Batch(
-        faces, *torch.rand(2, BATCH, AUS, dtype=torch.float64), faces, none, torch.rand(BATCH, dtype=torch.float64),
-        torch.zeros(BATCH, 7, 1, 1), none,
+        faces, shown, asked, faces, none, torch.rand(BATCH, dtype=torch.float64), torch.zeros(BATCH, 7, 1, 1), none
     )  # fmt: skip
     plain, ours = PlainGenerator(AUS, 4, 2).double(), state.generator.module
-    for theirs, value in zip(plain.parameters(), ours.parameters(), strict=True):  # type: ignore[union-attr]
-        theirs.data.copy_(value)
+    for own, value in zip(plain.parameters(), ours.parameters(), strict=True):  # type: ignore[union-attr]
+        own.data.copy_(value)
     reference = Reference(plain, copy.deepcopy(state.critic.module), batch)  # type: ignore[arg-type]
 
     def expression(read: Tensor, asked: Tensor) -> Tensor:
@@ -132,8 +132,8 @@ def test_every_term_and_gradient_is_the_references(preset: TrainingConfig) -> No
         ((ours, state.generator_optimizer), (state.critic.module, state.critic_optimizer))
     ):
         inner = getattr(optimizer, "optimizer", optimizer)
-        own = (reference.generator, reference.critic)[number]
-        for mine, theirs in zip(moments(inner, net), moments(reference.adam[number], own), strict=True):  # type: ignore[arg-type]
+        plainly = (reference.generator, reference.critic)[number]
+        for mine, theirs in zip(moments(inner, net), moments(reference.adam[number], plainly), strict=True):  # type: ignore[arg-type]
             assert float(theirs.abs().max()) > 0
             assert torch.allclose(mine, theirs, rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
 

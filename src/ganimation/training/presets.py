@@ -86,7 +86,7 @@ BUNDLED = TrainingConfig(
     shared_batch=True,
     reread_every=4,
     betas=(0.5, 0.99),
-    average=0.1,
+    average=0.05,
     targets=TargetMix(photo=0.35, single=0.55, blend=0.1, same=0.0),
     balance=0.5,
     au_balance=0.5,
