@@ -35,10 +35,10 @@ from ganimation.networks.generator import blend
 from ganimation.training import losses, terms
 from ganimation.training.batches import Batch
 from ganimation.training.config import TrainingConfig
+from ganimation.training.context import Game
 from ganimation.training.loop import Tuning, take_step
 from ganimation.training.presets import OFFICIAL
 from ganimation.training.state import build_state
-from ganimation.training.updates import Game
 
 AUS = len(DEFAULT_AUS)
 SIZES = ((128, 64, 8), (64, 32, 16))

@@ -5,6 +5,7 @@ import pytest
 from ganimation.errors import TrainingError
 from ganimation.training.config import Phase, TrainingConfig, difference, emphasis_of, override
 from ganimation.training.presets import OFFICIAL, PAPER, PRESETS, SMALL, preset
+from ganimation.training.terms import check_weights
 
 
 def test_presets_by_name() -> None:
@@ -140,3 +141,12 @@ def test_difference_names_the_field() -> None:
     new["phases"][2]["weights"]["pair"] = 3.0
     assert difference(old, new) == "phases.2.weights.pair was 50.0 and is 3.0"
     assert difference({"a": 1}, {"a": 1, "b": None, "c": 2}) == "c was None and is 2"
+
+
+def test_weights_of_another_generator_are_refused() -> None:
+    check_weights(SMALL)
+    check_weights(PAPER)
+    with pytest.raises(TrainingError, match=r"pairs.weights.cycle=10 is for generator=conditioned; set it to 0"):
+        check_weights(override(SMALL, "weights.cycle=10"))
+    with pytest.raises(TrainingError, match=r"adversarial.weights.opening=1 is for generator=muscles; set it to 0"):
+        check_weights(override(PAPER, "weights.opening=1"))

@@ -16,10 +16,10 @@ from ganimation.action_units import DEFAULT_AUS
 from ganimation.networks.critic import Critic
 from ganimation.training.batches import Batch
 from ganimation.training.config import TrainingConfig
+from ganimation.training.context import Game
 from ganimation.training.loop import take_step
 from ganimation.training.presets import OFFICIAL, PAPER
 from ganimation.training.state import build_state
-from ganimation.training.updates import Game
 
 SIZE, BATCH, AUS = 128, 25, len(DEFAULT_AUS)
 

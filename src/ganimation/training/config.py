@@ -15,7 +15,6 @@ from ganimation.errors import ActionUnitError, TrainingError
 from ganimation.model import Condition
 from ganimation.training.averages import WIDTHS
 from ganimation.training.losses import Weights
-from ganimation.training.terms import misplaced
 
 GeneratorKind = Literal["conditioned", "muscles"]
 
@@ -108,12 +107,6 @@ class Phase:
         for name, value in used.items():
             if value and generator != "muscles":
                 raise TrainingError(f"{self.name}.{name}={value:g} is for generator=muscles; set it to 0")
-        if name := misplaced(self.weights, generator):
-            value, other = (
-                getattr(self.weights, name),
-                next(kind for kind in get_args(GeneratorKind) if kind != generator),
-            )
-            raise TrainingError(f"{self.name}.weights.{name}={value:g} is for generator={other}; set it to 0")
 
     def rate_factor(self, step: int) -> float:
         """Return the factor of the learning rates at ``step`` of this phase."""

@@ -14,6 +14,7 @@ from ganimation.training.batches import GENERATOR_UPDATE, Batches
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.loop import Tuning, build_game, check_batch, take_step
 from ganimation.training.state import Start, build_state
+from ganimation.training.terms import check_weights
 
 STEPS = 10
 #: A phase is given up measuring after this many seconds, as long as two steps were timed.
@@ -87,6 +88,7 @@ def estimate(
         TrainingError: the configuration is not possible.
     """
     config.check()
+    check_weights(config)
     check_batch(config, fabric, tuning)
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     state = build_state(config, dataset.info.aus, fabric, start, compiled=tuning.compile)

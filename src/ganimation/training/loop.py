@@ -33,11 +33,13 @@ from ganimation.text import parse_json
 from ganimation.training import averages, checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
 from ganimation.training.config import Phase, TrainingConfig, difference, emphasis_of
+from ganimation.training.context import Game
 from ganimation.training.journal import Journal
 from ganimation.training.losses import Terms, load_features
 from ganimation.training.reread import Rereader
 from ganimation.training.state import Start, State, build_state
-from ganimation.training.updates import Game, update_critic, update_generator
+from ganimation.training.terms import check_weights
+from ganimation.training.updates import update_critic, update_generator
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -96,6 +98,7 @@ def train(
         KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written.
     """
     config.check()
+    check_weights(config)
     check_batch(config, fabric, tuning)
     if wandb:
         require("wandb", "wandb")

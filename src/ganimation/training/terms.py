@@ -7,47 +7,16 @@ one function and one row.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ganimation.networks.critic import Judgement
-from ganimation.networks.generator import Generated, blend
+from ganimation.errors import TrainingError
+from ganimation.networks.generator import blend
 from ganimation.training import losses
+from ganimation.training.config import TrainingConfig
+from ganimation.training.context import Context
 from ganimation.training.losses import Terms, Weights
-
-if TYPE_CHECKING:
-    from ganimation.training.config import Phase
-    from ganimation.training.updates import Game, Pass
-
-
-@dataclass(frozen=True)
-class Context:
-    """What the terms of an update are computed from.
-
-    Attributes:
-        game: immutable training context.
-        phase: that the run is in.
-        made: the batch and the generated images.
-        fake: the critic's judgement of the generated images; ``None`` without a critic.
-        real: likewise of the real images; of the critic's update alone, likewise the next.
-        reread: AUs that the annotator reads in the generated images, (N, AUs); ``None`` where it is not due.
-        cycled: what the generator makes of the generated images on the way back (Eq. 4), of a conditioned generator.
-    """
-
-    game: "Game"
-    phase: "Phase"
-    made: "Pass"
-    fake: Judgement | None = None
-    real: Judgement | None = None
-    reread: Tensor | None = None
-    cycled: Generated | None = None
-
-    @property
-    def whole(self) -> Judgement | None:
-        """The judgement of the generated images, where whole faces are judged."""
-        return None if self.phase.apertures_only else self.fake
 
 
 @dataclass(frozen=True)
@@ -226,11 +195,20 @@ def total(rows: Iterable[Term], terms: Terms, weights: Weights, attention_factor
     return torch.stack([factor * terms[name] for name, factor in factors.items()]).sum()
 
 
-def misplaced(weights: Weights, generator: str) -> str:
-    """Return the first weight that is not 0 and belongs to another kind of generator; empty if there is none."""
-    rows = (*GENERATOR_TERMS, *CRITIC_TERMS)
-    of_others = {name for term in rows if term.generator not in ("", generator) for name in term.weight}
-    return next((name for name in sorted(of_others) if getattr(weights, name)), "")
+def check_weights(config: TrainingConfig) -> None:
+    """Check that every weight that is not 0 belongs to a term of the configuration's generator.
+
+    Raises:
+        TrainingError: one does not.
+    """
+    others = [term for term in (*GENERATOR_TERMS, *CRITIC_TERMS) if term.generator not in ("", config.generator)]
+    for phase in config.phases:
+        for term in others:
+            for name in term.weight:
+                if value := getattr(phase.weights, name):
+                    raise TrainingError(
+                        f"{phase.name}.weights.{name}={value:g} is for generator={term.generator}; set it to 0"
+                    )
 
 
 def table() -> str:

@@ -4,92 +4,20 @@ A batch may be taken in parts, whose gradients add up: all terms are means, so t
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ganimation.model import condition
 from ganimation.networks.critic import Judgement
-from ganimation.networks.generator import Generated, blend
+from ganimation.networks.generator import Generated
 from ganimation.training import averages, losses, terms
-from ganimation.training.batches import Batch
-from ganimation.training.config import Phase, TrainingConfig
-from ganimation.training.losses import Terms, Weights
+from ganimation.training.config import Phase
+from ganimation.training.context import Context, Game, Pass
+from ganimation.training.losses import Terms
 from ganimation.training.monitor import mask_terms
-from ganimation.training.reread import Rereader
-from ganimation.training.state import State, image_layout
-from ganimation.training.terms import Context
-
-Features = Callable[[Tensor], list[Tensor]]
-
-
-@dataclass(frozen=True)
-class Pass:
-    """A forward pass of the generator on a batch.
-
-    Attributes:
-        batch: its input.
-        fake: (N, 3, H, W), generated images.
-        attention: A, (N, 1, H, W), of a conditioned generator; else ``None``.
-        hole: (N, 1, H, W) in [0, 1], restored pixels, of a generator of muscles; else ``None``, likewise the next two.
-        fields: S, (N, AUs, H, W).
-        drawn: (N, 1, H, W) in [0, 1], how much each pixel was shaded.
-    """
-
-    batch: Batch
-    fake: Tensor
-    attention: Tensor | None = None
-    hole: Tensor | None = None
-    fields: Tensor | None = None
-    drawn: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Game:
-    """Immutable training context.
-
-    Attributes:
-        config: of the run.
-        fabric: launched.
-        aus: their codes.
-        features: of the perceptual cycle loss, where a phase asks for it.
-        rereader: the annotator on generated images, where the configuration asks for it.
-        au_weights: (AUs,), weights of the AUs in the expression loss; ``None`` for equal ones.
-    """
-
-    config: TrainingConfig
-    fabric: Fabric
-    aus: Sequence[str]
-    features: Features | None = None
-    rereader: Rereader | None = None
-    au_weights: Tensor | None = None
-
-    @property
-    def layout(self) -> torch.memory_format:
-        """The order of images in memory."""
-        return image_layout(self.fabric)
-
-    def condition(self, source_aus: Tensor, target_aus: Tensor) -> Tensor:
-        """Return the generator's condition, see :func:`ganimation.model.condition`."""
-        return condition(self.config.condition, target_aus, source_aus)
-
-    def expression(self, predicted: Tensor, aus: Tensor, weights: Weights) -> Tensor:
-        """Return the expression loss as this run weighs AUs."""
-        return losses.expression(predicted, aus, weights.expression_form, self.au_weights)
-
-    def generate(self, generator: nn.Module, batch: Batch, phase: Phase) -> Pass:
-        """Return the generated images of a batch."""
-        if self.config.generator == "muscles":
-            change = batch.target_aus - batch.source_aus
-            if phase.apertures_only:  # pixels are moved by the batch's geometry; without a change nothing is shaded
-                change = torch.zeros_like(change)
-            fake, hole, shading, drawn = generator(batch.source, change, batch.geometry)
-            return Pass(batch, fake, hole=hole, fields=shading, drawn=drawn)
-        color, attention = generator(batch.source, self.condition(batch.source_aus, batch.target_aus))
-        return Pass(batch, blend(batch.source, color, attention), attention)
+from ganimation.training.state import State
 
 
 def update_critic(
