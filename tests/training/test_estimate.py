@@ -8,9 +8,9 @@ SMALLEST = ["generator_width=4", "generator_blocks=1", "restorer_width=4", "crit
 def test_an_estimate_counts_what_a_run_would_do(dataset: Path) -> None:
     machine = Machine(accelerator="cpu", devices="1", precision="32-true")
     found = estimate(dataset, TrainRequest(changes=SMALLEST, steps=50), machine)
-    assert [phase.name for phase in found.phases] == ["pairs", "critic", "adversarial", "relax"]
-    assert [phase.steps for phase in found.phases] == [27, 4, 9, 10]
-    assert [phase.faces for phase in found.phases] == [4] * 4
+    assert [phase.name for phase in found.phases] == ["pairs", "mouths", "critic", "adversarial", "relax"]
+    assert [phase.steps for phase in found.phases] == [18, 18, 3, 6, 5]
+    assert [phase.faces for phase in found.phases] == [4] * 5
     assert all(phase.timed == 10 and phase.seconds > 0 for phase in found.phases)
     assert found.faces == 6
     assert 1e3 < found.critic < found.generator < 1e5
