@@ -139,13 +139,7 @@ class Batches:
         paired = order < round(phase.paired * size)
         erased = ~paired & (order < round((phase.paired + phase.erased) * size))
         opened = ~paired & ~erased & (order < round((phase.paired + phase.erased + phase.opened) * size))
-        sources = _draw_rows(rng, self._all, size)
-        if paired.any():
-            sources = np.where(paired, _draw_rows(rng, self._paired, size), sources)
-        if erased.any():
-            sources = np.where(erased, _draw_rows(rng, self._open, size), sources)
-        if opened.any() and self._shut[-1]:
-            sources = np.where(opened, _draw_rows(rng, self._shut, size), sources)
+        sources = self._sources(rng, paired, erased, opened)
         targets = np.array(
             [self._partner(rng, row) if pair else row for row, pair in zip(sources, paired, strict=True)]
         )
@@ -169,13 +163,13 @@ class Batches:
             truth, moved = (source, None) if not paired[row] else self._load(int(targets[row]), *how)
             geometry = _NO_GEOMETRY
             if self._config.generator == "muscles" and points is not None:
-                own = np.random.default_rng([self._config.seed, step, update, row])
-                asked = (shown[row], target_aus[row], self._dataset.info.aus)
-                geometry = (
-                    erase(points, self._config.size, own)
-                    if erased[row]
-                    else (pose(points, expect(points, *asked) if moved is None else moved, self._config.size))
-                )
+                if erased[row]:
+                    own = np.random.default_rng([self._config.seed, step, update, row])
+                    geometry = erase(points, self._config.size, own)
+                else:
+                    if moved is None:
+                        moved = expect(points, shown[row], target_aus[row], self._dataset.info.aus)
+                    geometry = pose(points, moved, self._config.size)
             rows.append((source, truth, geometry))
         images, truths, geometries = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
         return Batch(
@@ -188,6 +182,16 @@ class Batches:
             geometries.permute(0, 3, 1, 2),
             torch.from_numpy(erased[mine]),
         )
+
+    def _sources(
+        self, rng: np.random.Generator, paired: NDArray[np.bool_], erased: NDArray[np.bool_], opened: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Draw the rows of a batch, each kind of its own photos."""
+        sources = _draw_rows(rng, self._all, len(paired))
+        for kind, weights in ((paired, self._paired), (erased, self._open), (opened, self._shut)):
+            if kind.any() and weights[-1]:
+                sources = np.where(kind, _draw_rows(rng, weights, len(paired)), sources)
+        return sources
 
     def _partner(self, rng: np.random.Generator, row: int) -> int:
         mates = self._sessions[int(self._dataset.sessions[row])]

@@ -67,6 +67,18 @@ _MUSCLE_WEIGHTS = Weights(
     adversarial_form="hinge",
 )
 
+_GAME = Phase(
+    "adversarial",
+    steps=1000,
+    critic_steps=1,
+    paired=0.25,
+    erased=0.3,
+    opened=0.15,
+    generator_rate=3e-4,
+    critic_rate=6e-4,
+    weights=_MUSCLE_WEIGHTS,
+)
+
 #: What ships: shading from pairs and restored apertures from true answers, then a game about apertures alone, which is
 #: cheap; the critic of the whole catches up, then the game about everything, at last with hardly any loss of
 #: expression: folds that only persuade the critic's AUs relax.
@@ -115,37 +127,12 @@ BUNDLED = TrainingConfig(
             critic_rate=8e-4,
             weights=_MUSCLE_WEIGHTS,
         ),
-        Phase(
-            "critic",
-            steps=150,
-            critic_steps=1,
-            train_generator=False,
-            paired=0.25,
-            erased=0.3,
-            opened=0.15,
-            critic_rate=6e-4,
-            weights=_MUSCLE_WEIGHTS,
-        ),
-        Phase(
-            "adversarial",
-            steps=1000,
-            critic_steps=1,
-            paired=0.25,
-            erased=0.3,
-            opened=0.15,
-            generator_rate=3e-4,
-            critic_rate=6e-4,
-            weights=_MUSCLE_WEIGHTS,
-        ),
-        Phase(
-            "relax",
+        dataclasses.replace(_GAME, name="critic", steps=150, train_generator=False),
+        _GAME,
+        dataclasses.replace(
+            _GAME,
+            name="relax",
             steps=800,
-            critic_steps=1,
-            paired=0.25,
-            erased=0.3,
-            opened=0.15,
-            generator_rate=3e-4,
-            critic_rate=6e-4,
             decay_from=0.3,
             decay_to=0.1,
             weights=dataclasses.replace(_MUSCLE_WEIGHTS, expression=1.0, critic_share=2.0),
