@@ -36,7 +36,7 @@ from ganimation.training import losses, terms
 from ganimation.training.batches import Batch
 from ganimation.training.config import TrainingConfig
 from ganimation.training.context import Game
-from ganimation.training.loop import Tuning, take_step
+from ganimation.training.loop import take_step
 from ganimation.training.presets import OFFICIAL
 from ganimation.training.state import build_state
 
@@ -134,7 +134,7 @@ def ours(config: TrainingConfig, batch: Batch, precision: str, *, compiled: bool
 
     def step() -> None:
         nonlocal number
-        take_step(game, state, config.phases[0], number, repeat(fixed), Tuning(compile=compiled))
+        take_step(game, state, config.phases[0], number, repeat(fixed))
         number += 1
 
     return step

@@ -68,7 +68,7 @@ def test_target_mix() -> None:
     source = rng.uniform(0, 1, (4000, 5)).astype(np.float32)
     other = rng.uniform(0, 1, (4000, 5)).astype(np.float32)
     top = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
-    alike, emphasis = np.ones(5), np.array([1.0, 1.0, 6.0, 1.0, 1.0])
+    alike, emphasis = [1.0] * 5, [1.0, 1.0, 6.0, 1.0, 1.0]
     targets, same = draw_targets(rng, source, other, top, TargetMix(photo=0, single=0.8, blend=0, same=0.2), alike)
     assert 0.17 < same.mean() < 0.23
     assert np.array_equal(targets[same], source[same])

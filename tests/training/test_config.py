@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ganimation.errors import TrainingError
-from ganimation.training.config import Phase, TrainingConfig, difference, emphasis_of, override
+from ganimation.training.config import Phase, TrainingConfig, describe, difference, emphasis_weights, override
 from ganimation.training.presets import OFFICIAL, PAPER, PRESETS, SMALL, preset
 from ganimation.training.terms import check_weights
 
@@ -64,7 +64,7 @@ def test_a_field_that_was_not_there_yet_has_its_default() -> None:
 
 def test_one_field_is_overridden() -> None:
     assert override(SMALL, "size=128").size == 128
-    assert override(SMALL, "augment=false").augment is False
+    assert override(SMALL, "augment=false", "seed=3").augment is False
     assert override(SMALL, "betas=0,0.9").betas == (0.0, 0.9)
     assert override(SMALL, "generator=conditioned").generator == "conditioned"
     assert override(SMALL, "targets.single=0.1").targets.single == 0.1
@@ -84,11 +84,11 @@ def test_one_field_is_overridden() -> None:
         ("weights.atention=3", "did you mean attention"),
         ("adversarial=3", "no such field"),
         ("size.x=3", "size has no fields of its own"),
-        ("size=big", "size=big: not an integer"),
-        ("average=much", "average=much: not a number"),
-        ("augment=maybe", "augment=maybe: one of true, false"),
-        ("condition=odd", "condition=odd: one of absolute, relative"),
-        ("betas=1", "two numbers"),
+        ("size=big", "size=big: input should be a valid integer"),
+        ("average=much", "average=much: input should be a valid number"),
+        ("augment=maybe", "augment=maybe: input should be a valid boolean"),
+        ("condition=odd", "condition=odd: input should be 'absolute' or 'relative'"),
+        ("betas=0.5", "betas: field required"),
         ("preset=mine", "no such field"),
     ],
 )
@@ -101,24 +101,31 @@ def test_what_cannot_be_overridden_is_said(text: str, message: str) -> None:
     ("text", "message"),
     [
         ("size=100", "size=100: a multiple of 8"),
-        ("batch=0", "batch=0: it must be at least 1"),
-        ("average=1.5", r"average=1.5: it must be in \[0.05, 0.25\]"),
-        ("weights.cycle=-1", "pairs.weights.cycle=-1.0: it must be at least 0"),
-        ("weights.cycle=inf", "weights.cycle=inf"),
+        ("batch=0", "batch=0: input should be greater than or equal to 1"),
+        ("average=1.5", r"average=1.5: input should be less than or equal to 0.25"),
+        ("average=0.01", r"average=0.01: it must be 0, or at least 0.05"),
+        ("weights.cycle=-1", "pairs.weights.cycle=-1: input should be greater than or equal to 0"),
+        ("weights.cycle=inf", "weights.cycle=inf: input should be a finite number"),
         ("weights.cycle=nan", "weights.cycle=nan"),
         ("targets.photo=1", "add up to 1.65; they must to 1"),
+        ("mouths.targets.photo=1", "add up to 1.65; they must to 1"),
         ("attention_low=1", "attention_low=1 is not below attention_high=1"),
         ("adversarial.paired=2", "adversarial.paired=2"),
-        ("emphasis=AU06", "emphasis=AU06: write AU:NUMBER,AU:NUMBER"),
+        ("adversarial.size=32", "adversarial.size=32: the critic of whole faces has the run's size, 64"),
+        ("mouths.batch=0", "mouths.batch=0"),
+        ("emphasis=AU06", "emphasis.AU06=: input should be a valid number"),
         ("emphasis=AU66:3", "emphasis=AU66:3: write AU:NUMBER.*66"),
-        ("emphasis=AU06:0", r"emphasis=AU06:0: AU06=0.0: it must be in \[0.01, 100\]"),
+        ("emphasis=AU06:0", "emphasis.AU06=0: input should be greater than or equal to 0.01"),
     ],
 )
 def test_what_is_not_possible_is_said(text: str, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         override(SMALL, text).check()
+
+
+def test_fields_that_contradict_each_other_are_said() -> None:
     with pytest.raises(TrainingError, match="cannot be steered by a factor"):
-        override(override(SMALL, "attention_low=0.2"), "weights.attention=0").check()
+        override(SMALL, "attention_low=0.2", "weights.attention=0").check()
     with pytest.raises(TrainingError, match=r"pairs.erased=0.6 is for generator=muscles; set it to 0"):
         override(SMALL, "generator=conditioned").check()
     for change, remedy in (("size=48", "a multiple of 32"), ("condition=absolute", "set condition=relative")):
@@ -128,11 +135,42 @@ def test_what_is_not_possible_is_said(text: str, message: str) -> None:
         override(SMALL, "pairs.paired=0.7").check()
 
 
+def test_a_phase_may_draw_its_batches_in_its_own_way() -> None:
+    config = override(
+        SMALL, "pairs.size=32", "pairs.batch=64", "pairs.targets.noise=0.3", "pairs.emphasis=AU06:3", "size=96"
+    )
+    config.check()
+    own, common = (config.drawing(phase) for phase in config.phases[:2])
+    assert (own.size, own.batch, own.targets.noise, own.targets.single) == (32, 64, 0.3, SMALL.targets.single)
+    assert (own.emphasis, common.emphasis) == ({"AU06": 3.0}, {})
+    assert (common.size, common.batch, common.targets) == (96, SMALL.batch, SMALL.targets)
+    once = override(PAPER, "adversarial.batch=50").resolve(1000)
+    assert once.steps == 30 * 1000 / 50 / 5
+
+
 def test_emphasis() -> None:
-    assert emphasis_of("6:3,AU45:2.5", ("AU01", "AU06", "AU45")) == [1, 3, 2.5]
-    assert emphasis_of(override(SMALL, "emphasis=").emphasis, ("AU01", "AU06")) == [1, 1]
-    with pytest.raises(TrainingError, match="is not one of this model's AUs: AU01, AU45"):
-        emphasis_of("AU06:3", ("AU01", "AU45"))
+    emphasis = override(SMALL, "emphasis=6:3,AU45:2.5").emphasis
+    assert emphasis == {"AU06": 3.0, "AU45": 2.5}
+    assert emphasis_weights(emphasis, ("AU01", "AU06", "AU45")) == [1, 3, 2.5]
+    assert emphasis_weights(override(SMALL, "emphasis=").emphasis, ("AU01", "AU06")) == [1, 1]
+    with pytest.raises(TrainingError, match="AU06: it is not one of the data set's AUs: AU01, AU45"):
+        emphasis_weights({"AU06": 3.0}, ("AU01", "AU45"))
+
+
+def test_every_field_is_described() -> None:
+    lines = describe(SMALL).splitlines()
+    assert "size=64  side of the training images in pixels" in lines
+    assert any(line.startswith("adversarial.weights.opening=0.6  of the realism") for line in lines)
+    assert all(line.partition("  ")[2] for line in lines)
+
+
+def test_a_configuration_of_another_version_is_refused_in_a_line() -> None:
+    with pytest.raises(TrainingError, match=r"^widht=3: unexpected keyword argument$"):
+        TrainingConfig.from_json(SMALL.to_json() | {"widht": 3})
+    with pytest.raises(TrainingError, match=r"^phases: input should be a valid tuple$"):
+        TrainingConfig.from_json(SMALL.to_json() | {"phases": None})
+    old = SMALL.to_json() | {"emphasis": "AU06:3"}
+    assert TrainingConfig.from_json(old).emphasis == {"AU06": 3.0}
 
 
 def test_difference_names_the_field() -> None:

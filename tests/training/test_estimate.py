@@ -1,13 +1,16 @@
 from pathlib import Path
 
-from ganimation.training.run import Machine, TrainRequest, estimate
+from ganimation.training.request import TrainRequest
+from ganimation.training.run import estimate
 
 SMALLEST = ["generator_width=4", "generator_blocks=1", "restorer_width=4", "critic_width=4", "critic_cap=8", "batch=4"]
 
 
 def test_an_estimate_counts_what_a_run_would_do(dataset: Path) -> None:
-    machine = Machine(accelerator="cpu", devices="1", precision="32-true")
-    found = estimate(dataset, TrainRequest(changes=SMALLEST, steps=50), machine)
+    found = estimate(
+        dataset,
+        TrainRequest(changes=SMALLEST, steps=50, accelerator="cpu", devices="1", precision="32-true"),
+    )
     assert [phase.name for phase in found.phases] == ["pairs", "mouths", "critic", "adversarial", "relax"]
     assert [phase.steps for phase in found.phases] == [18, 18, 3, 6, 5]
     assert [phase.faces for phase in found.phases] == [4] * 5

@@ -22,7 +22,8 @@ from ganimation.data.dataset import FaceDataset, write_shards
 from ganimation.errors import DatasetError, ModelError, TrainingError
 from ganimation.training import checkpoints
 from ganimation.training.export import export
-from ganimation.training.loop import Cadence, Tuning, build_game, train, weigh_aus
+from ganimation.training.loop import build_game, train, weigh_aus
+from ganimation.training.request import TrainRequest
 from ganimation.training.state import build_networks
 from tests.training.tiny import PAINT, STEPS, TINY, train_tiny
 
@@ -216,7 +217,7 @@ def test_asked_to_stop_it_finishes_the_step_and_goes_on_from_there(
     fabric.launch()
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match="stopped after step 4; the same command goes on"):
-        train(FaceDataset(dataset), folder, TINY, fabric, cadence=Cadence(100, 4), report=ask)
+        train(FaceDataset(dataset), folder, TINY, fabric, TrainRequest(checkpoint_every=100), report=ask)
     assert signal.getsignal(number) == before
     assert steps == [1, 2, 3, 4]
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step-00000004.pt"]
@@ -226,7 +227,7 @@ def test_asked_to_stop_it_finishes_the_step_and_goes_on_from_there(
 
 def test_a_batch_that_cannot_be_shared_is_said(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"a batch of 4 .* in 3 parts each; .* --set batch=3"):
-        train_tiny(dataset, tmp_path / "run", tuning=Tuning(accumulate=3))
+        train_tiny(dataset, tmp_path / "run", request=TrainRequest(accumulate=3))
 
 
 def test_a_config_that_is_damaged_is_said(dataset: Path, run: Path, tmp_path: Path) -> None:
@@ -305,10 +306,12 @@ def test_aus_that_vary_little_count_more_with_a_mean_of_one() -> None:
 
 def test_emphasis_weighs_errors_of_an_au(dataset: Path) -> None:
     cpu, faces = Fabric(accelerator="cpu", devices=1, precision="32-true"), FaceDataset(dataset)
-    config = dataclasses.replace(TINY, emphasis="AU06:3", au_balance=0.0, reread_every=0)
+    config = dataclasses.replace(TINY, emphasis={"AU06": 3.0}, au_balance=0.0, reread_every=0)
+    first, *others = config.phases
+    config = dataclasses.replace(config, phases=(dataclasses.replace(first, emphasis={"AU01": 2.0}), *others))
     weights = build_game(config, faces, cpu).au_weights
-    assert weights is not None
-    assert dict(zip(faces.info.aus, weights.tolist(), strict=True)) == {
-        code: 3 if code == "AU06" else 1 for code in faces.info.aus
-    }
-    assert build_game(dataclasses.replace(config, emphasis=""), faces, cpu).au_weights is None
+    for code, phases in (("AU01", config.phases[:1]), ("AU06", config.phases[1:])):
+        for phase in phases:
+            found = dict(zip(faces.info.aus, weights[phase.name].tolist(), strict=True))
+            assert {name for name, value in found.items() if value != 1} == {code}
+    assert not build_game(dataclasses.replace(TINY, au_balance=0.0, reread_every=0), faces, cpu).au_weights

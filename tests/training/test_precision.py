@@ -6,13 +6,14 @@ from unittest import mock
 import pytest
 import torch
 
-from ganimation.training.run import Machine, _precision
+from ganimation.training.request import TrainRequest
+from ganimation.training.run import _precision
 from tests.training.tiny import PAINT, TINY
 
 
 def test_the_papers_generator_trains_in_float32() -> None:
-    assert _precision(Machine(), PAINT) == "32-true"
-    assert _precision(Machine(precision="bf16-mixed"), PAINT) == "bf16-mixed"
+    assert _precision(TrainRequest(), PAINT) == "32-true"
+    assert _precision(TrainRequest(precision="bf16-mixed"), PAINT) == "bf16-mixed"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="on a card nothing is measured")
@@ -34,4 +35,4 @@ def test_on_a_cpu_the_faster_is_taken(bf16: float, plain: float, wanted: str) ->
         mock.patch("ganimation.training.precision.time.perf_counter", clock),
         mock.patch.object(torch, "autocast", autocast),
     ):
-        assert _precision(Machine(accelerator="cpu"), dataclasses.replace(TINY, batch=2)) == wanted
+        assert _precision(TrainRequest(accelerator="cpu"), dataclasses.replace(TINY, batch=2)) == wanted

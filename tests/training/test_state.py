@@ -12,10 +12,12 @@ from ganimation.errors import ModelError, TrainingError
 from ganimation.model import CRITIC, GENERATOR, hash_weights
 from ganimation.training import checkpoints
 from ganimation.training.presets import SMALL
-from ganimation.training.run import Machine, TrainRequest
+from ganimation.training.request import TrainRequest
 from ganimation.training.run import start as start_run
 from ganimation.training.state import Start, build_networks
 from tests.training.tiny import TINY, train_tiny
+
+CPU = TrainRequest(accelerator="cpu", devices="1", precision="32-true")
 
 
 def test_a_model_gives_its_weights_and_its_shape(model: Path) -> None:
@@ -52,23 +54,21 @@ def test_a_run_begins_from_a_model_and_resumes_only_with_it(dataset: Path, model
 
 
 def test_finetune_needs_nothing_but_a_model_and_faces(dataset: Path, model: Path, tmp_path: Path) -> None:
-    cpu = Machine(accelerator="cpu", devices="1", precision="32-true")
-    start_run(dataset, tmp_path / "run", TrainRequest(steps=5, changes=["reread_every=0"], init=str(model)), cpu)
+    start_run(dataset, tmp_path / "run", dataclasses.replace(CPU, steps=5, changes=["reread_every=0"], init=str(model)))
     content = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (content["training"]["preset"], content["training"]["size"]) == ("finetune", 64)
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert {line["phase"] for line in lines} == {"adversarial"}
     assert all(line["generator/shading"] >= 0 for line in lines)
     with pytest.raises(TrainingError, match="preset finetune goes on from a model; name it with --init"):
-        start_run(dataset, tmp_path / "other", TrainRequest(preset="finetune"), cpu)
+        start_run(dataset, tmp_path / "other", dataclasses.replace(CPU, preset="finetune"))
 
 
 def test_what_does_not_fit_is_said(dataset: Path, model: Path, tmp_path: Path) -> None:
-    cpu = Machine(accelerator="cpu", devices="1", precision="32-true")
     with pytest.raises(TrainingError, match="generator_width was 4 and is 8 with --set"):
-        start_run(dataset, tmp_path / "run", TrainRequest(init=str(model), changes=["generator_width=8"]), cpu)
+        start_run(dataset, tmp_path / "run", dataclasses.replace(CPU, init=str(model), changes=["generator_width=8"]))
     with pytest.raises(ModelError, match="no such model folder"):
-        start_run(dataset, tmp_path / "run", TrainRequest(init=str(tmp_path / "none")), cpu)
+        start_run(dataset, tmp_path / "run", dataclasses.replace(CPU, init=str(tmp_path / "none")))
     fewer = tmp_path / "fewer"
     fewer.mkdir()
     for path in model.iterdir():
@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_said(dataset: Path, model: Path, tmp_path: Path) -
     text = (fewer / "config.json").read_text().replace('"AU45"', '"AU23"')
     (fewer / "config.json").write_text(text)
     with pytest.raises(TrainingError, match="prepare the data set with the same AUs"):
-        start_run(dataset, tmp_path / "run", TrainRequest(init=str(fewer)), cpu)
+        start_run(dataset, tmp_path / "run", dataclasses.replace(CPU, init=str(fewer)))
     (fewer / GENERATOR).write_bytes(b"nothing")
     with pytest.raises(ModelError, match=r"damaged \(not the file whose SHA-256"):
         Start.read(fewer)

@@ -12,8 +12,8 @@ import torch
 
 from ganimation.training import checkpoints
 from ganimation.training.config import TrainingConfig
-from ganimation.training.loop import Tuning
 from ganimation.training.presets import OFFICIAL, PAPER
+from ganimation.training.request import TrainRequest
 from tests.training.tiny import CONFIGS, GAME, TINY, train_tiny
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -43,7 +43,7 @@ def assert_same_gradients(first: Path, second: Path) -> None:
 @pytest.mark.parametrize("name", ["game", "apart"])
 def test_parts_of_a_batch_add_up_to_the_whole(dataset: Path, tmp_path: Path, name: str) -> None:
     whole = train_tiny(dataset, tmp_path / "whole", CONFIGS[name])
-    parts = train_tiny(dataset, tmp_path / "parts", CONFIGS[name], tuning=Tuning(accumulate=4))
+    parts = train_tiny(dataset, tmp_path / "parts", CONFIGS[name], request=TrainRequest(accumulate=4))
     assert_same_gradients(whole, parts)
 
 
@@ -64,7 +64,7 @@ def test_two_processes_do_what_one_does(dataset: Path, tmp_path: Path, name: str
 def test_a_shared_pass_is_the_pass_computed_anew(dataset: Path, tmp_path: Path) -> None:
     """In parts the generator's pass is not kept; the numbers are those of the pass that is."""
     shared = train_tiny(dataset, tmp_path / "shared", GAME)
-    anew = train_tiny(dataset, tmp_path / "anew", GAME, tuning=Tuning(accumulate=2))
+    anew = train_tiny(dataset, tmp_path / "anew", GAME, request=TrainRequest(accumulate=2))
     assert GAME.shared_batch
     assert_same_gradients(shared, anew)
 
@@ -100,7 +100,7 @@ def test_the_perceptual_cycle_loss_trains(dataset: Path, tmp_path: Path) -> None
 def test_compiled_is_eager_to_rounding(dataset: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, phases=(dataclasses.replace(TINY.phases[0], steps=1),), batch=4)
     eager = train_tiny(dataset, tmp_path / "eager", config)
-    compiled = train_tiny(dataset, tmp_path / "compiled", config, tuning=Tuning(compile=True))
+    compiled = train_tiny(dataset, tmp_path / "compiled", config, request=TrainRequest(compile=True))
     ours, theirs = gradients(eager), gradients(compiled)
     for name, value in ours.items():
         assert torch.allclose(value, theirs[name], rtol=1e-2, atol=5e-3 * float(value.abs().max())), name

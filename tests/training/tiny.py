@@ -11,10 +11,10 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from ganimation.data.dataset import FaceDataset
-from ganimation.training.config import TrainingConfig
-from ganimation.training.loop import Cadence, Tuning, train
-from ganimation.training.losses import Weights
+from ganimation.training.config import TrainingConfig, Weights
+from ganimation.training.loop import train
 from ganimation.training.presets import SMALL
+from ganimation.training.request import TrainRequest
 from ganimation.training.state import Start
 
 STEPS = (3, 2, 3)
@@ -77,7 +77,7 @@ def train_tiny(
     every: int = 1,
     *,
     devices: int = 1,
-    tuning: Tuning | None = None,
+    request: TrainRequest | None = None,
     start: Start | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
@@ -87,10 +87,8 @@ def train_tiny(
         accelerator="cpu", devices=devices, precision="32-true", strategy=strategy if devices > 1 else "auto"
     )
     fabric.launch()
-    cadence = Cadence(checkpoint=every, sheet=4)
-    return train(
-        FaceDataset(dataset), run, config, fabric, cadence=cadence, tuning=tuning or Tuning(), start=start, say=say
-    )
+    request = dataclasses.replace(request or TrainRequest(), checkpoint_every=every, sheet_every=4)
+    return train(FaceDataset(dataset), run, config, fabric, request, start=start, say=say)
 
 
 if __name__ == "__main__":

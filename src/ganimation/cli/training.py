@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -79,19 +80,17 @@ def _add_train(commands: Any) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from ganimation.training import run
+    from ganimation.training.request import TrainRequest
 
-    machine = run.Machine(
-        options.accelerator, options.devices, options.num_nodes, options.strategy, options.precision,
-        options.accumulate, options.compile,
-    )  # fmt: skip
-    request = run.TrainRequest(options.preset, options.steps, options.seed, options.changes, options.init)
+    asked = {item.name for item in fields(TrainRequest)} & vars(options).keys()
+    request = TrainRequest(**{name: getattr(options, name) for name in asked})
     if options.dry_run:
-        estimate = run.estimate(options.dataset, request, machine).text()
+        estimate = run.estimate(options.dataset, request).text()
         if not process():
             print(estimate)
         return
     with _training_progress() as (report, warn):
-        run.start(options.dataset, options.output, request, machine, report, warn, options.wandb)
+        run.start(options.dataset, options.output, request, report, warn)
     if not process():
         from ganimation.training.summary import summary
 

@@ -19,7 +19,7 @@ from ganimation.faces.crop import apply
 from ganimation.faces.geometry import LIPS, mirrored, opening, visible
 from ganimation.faces.pose import expect, pose
 from ganimation.pixels import normalize
-from ganimation.training.config import Phase, TargetMix, TrainingConfig, emphasis_of
+from ganimation.training.config import Phase, TargetMix, TrainingConfig, emphasis_weights
 from ganimation.training.erase import erase
 
 Pixels = NDArray[np.float32]
@@ -129,12 +129,11 @@ class Batches:
             openness = _openness(dataset)
             self._open, self._shut = np.cumsum(np.maximum(openness**1.5, 0.02)), np.cumsum(openness == 0)
         self._top = np.quantile(dataset.aus, 0.995, axis=0)
-        self._emphasis = np.array(emphasis_of(config.emphasis, dataset.info.aus))
 
     def draw(self, step: int, update: int, phase: Phase) -> Batch:
         """Return this process's share of the batch of an update."""
         rng = np.random.default_rng([self._config.seed, step, update])
-        size = self._config.batch
+        side, size, mix, emphasis = self._config.drawing(phase)
         order = np.arange(size)
         paired = order < round(phase.paired * size)
         erased = ~paired & (order < round((phase.paired + phase.erased) * size))
@@ -146,7 +145,7 @@ class Batches:
         others = _draw_rows(rng, self._all, size)
         shown = self._dataset.aus[sources]
         drawn, same = draw_targets(
-            rng, shown, self._dataset.aus[others], self._top, self._config.targets, self._emphasis
+            rng, shown, self._dataset.aus[others], self._top, mix, emphasis_weights(emphasis, self._dataset.info.aus)
         )
         drawn[erased] = shown[erased]
         if opened.any():
@@ -154,22 +153,22 @@ class Batches:
             same &= ~opened
         target_aus = np.where(paired[:, None], self._dataset.aus[targets], drawn).astype(np.float32)
         flips, warps, lights = self._augmentation(rng, size)
-        mix = rng.uniform(0.0, 1.0, size).astype(np.float32)
+        shares = rng.uniform(0.0, 1.0, size).astype(np.float32)
         mine = slice(self._rank, None, self._world)
         rows: list[tuple[Pixels, Pixels, Pixels]] = []
         for row in order[mine].tolist():
-            how = (bool(flips[row]), warps[row], lights[row])
+            how = (side, bool(flips[row]), warps[row], lights[row])
             source, points = self._load(int(sources[row]), *how)
             truth, moved = (source, None) if not paired[row] else self._load(int(targets[row]), *how)
             geometry = _NO_GEOMETRY
             if self._config.generator == "muscles" and points is not None:
                 if erased[row]:
                     own = np.random.default_rng([self._config.seed, step, update, row])
-                    geometry = erase(points, self._config.size, own)
+                    geometry = erase(points, side, own)
                 else:
                     if moved is None:
                         moved = expect(points, shown[row], target_aus[row], self._dataset.info.aus)
-                    geometry = pose(points, moved, self._config.size)
+                    geometry = pose(points, moved, side)
             rows.append((source, truth, geometry))
         images, truths, geometries = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
         return Batch(
@@ -178,7 +177,7 @@ class Batches:
             torch.from_numpy(target_aus[mine]),
             truths.permute(0, 3, 1, 2),
             torch.from_numpy((paired | same | erased)[mine]),
-            torch.from_numpy(mix[mine]),
+            torch.from_numpy(shares[mine]),
             geometries.permute(0, 3, 1, 2),
             torch.from_numpy(erased[mine]),
         )
@@ -208,10 +207,10 @@ class Batches:
         return flips, rng.uniform(-reach, reach, (count, 4)), rng.uniform(-light, light, (count, 2))
 
     def _load(
-        self, row: int, flip: bool, warp: NDArray[np.float64], light: NDArray[np.float64]
+        self, row: int, size: int, flip: bool, warp: NDArray[np.float64], light: NDArray[np.float64]
     ) -> tuple[Pixels, NDArray[np.float64] | None]:
         """Return a face (size, size, 3) in [-1, 1] and, if they are needed, its landmarks in pixels, both augmented."""
-        size, stored = self._config.size, self._dataset.info.size
+        stored = self._dataset.info.size
         matrix = _warp(warp, size / stored, stored)
         face = cv2.warpAffine(self._dataset.image(row), matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
         gain, bias = light.tolist()
@@ -259,7 +258,7 @@ def draw_targets(
     other: NDArray[np.float32],
     top: NDArray[np.floating],
     mix: TargetMix,
-    emphasis: NDArray[np.float64],
+    emphasis: Sequence[float],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Draw target AUs for unpaired photos.
 
@@ -279,7 +278,7 @@ def draw_targets(
     kind = np.asarray(rng.choice(len(_KINDS), count, p=shares / shares.sum()))
     noisy = np.clip(other + rng.uniform(-mix.noise, mix.noise, source.shape), 0.0, 1.0)
     single = source.astype(np.float64).copy()
-    which = rng.choice(aus, count, p=emphasis / emphasis.sum())
+    which = rng.choice(aus, count, p=np.divide(emphasis, np.sum(emphasis)))
     single[np.arange(count), which] = rng.uniform(0.0, np.minimum(1.0, mix.reach * top[which]))
     share = rng.random((count, 1))
     blend = share * other + (1 - share) * source

@@ -1,99 +1,181 @@
 """The frozen configuration of a run: networks, losses and phases. Presets are instances of it.
 
 A run is a sequence of named phases. Every schedule is a pure function of the step, so a resumed run follows it exactly.
+Types, limits and descriptions stand beside the fields; pydantic checks them wherever one is set, and
+``ganimation train --fields`` prints them.
 """
 
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_type_hints
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
+from typing import Annotated, Any, Literal, NamedTuple
 
-from ganimation.action_units import ACTION_UNITS, parse_code
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic.fields import FieldInfo
+
+from ganimation.action_units import parse_code
 from ganimation.errors import ActionUnitError, TrainingError
 from ganimation.model import Condition
 from ganimation.training.averages import WIDTHS
-from ganimation.training.losses import Weights
+from ganimation.training.losses import (
+    AdversarialForm,
+    AttentionForm,
+    CycleForm,
+    ExpressionForm,
+    PenaltyForm,
+    SmoothnessForm,
+)
 
 GeneratorKind = Literal["conditioned", "muscles"]
+_Count = Annotated[int, Field(ge=0)]
+_Positive = Annotated[int, Field(ge=1)]
+_Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-@dataclass(frozen=True)
+def _parse_emphasis(value: Any) -> Any:
+    """Parse ``AU06:3,AU45:2.5`` as a mapping; a mapping stays as it is."""
+    if isinstance(value, str):
+        pairs = [item.partition(":") for item in filter(None, value.split(","))]
+        value = {name: number for name, _, number in pairs}
+    if isinstance(value, Mapping):
+        try:
+            return {parse_code(str(name)): number for name, number in value.items()}
+        except ActionUnitError as error:
+            raise ValueError(f"write AU:NUMBER,AU:NUMBER, for example AU06:3 ({error})") from error
+    return value
+
+
+Emphasis = Annotated[dict[str, Annotated[float, Field(ge=0.01, le=100)]], BeforeValidator(_parse_emphasis)]
+
+
+@dataclass(frozen=True, config=_STRICT)
 class TargetMix:
-    """How target AUs are drawn for unpaired photos; shares of the batch that add up to 1.
+    """How target AUs are drawn for unpaired photos; shares of the batch that add up to 1."""
 
-    Attributes:
-        photo: another photo's AUs, each with U(-noise, noise) added and clipped to [0, 1].
-        single: the source's AUs but one, which is drawn uniformly up to the intensity that one photo in 200 exceeds,
-            times ``reach``.
-        blend: between the source's and another photo's AUs.
-        same: the source's own AUs; then the true picture is the source.
-        noise: of ``photo``.
-        reach: of ``single``; above 1 the generator is asked for more than photos show, as users ask it. At most 1 is
-            asked in any case.
-    """
-
-    photo: float = 1.0
-    single: float = 0.0
-    blend: float = 0.0
-    same: float = 0.0
-    noise: float = 0.1
-    reach: float = 1.0
+    photo: _Share = 1.0
+    """another photo's AUs, each with U(-noise, noise) added and clipped to [0, 1]"""
+    single: _Share = 0.0
+    """the source's AUs but one, drawn uniformly up to the intensity that one photo in 200 exceeds, times ``reach``"""
+    blend: _Share = 0.0
+    """between the source's and another photo's AUs"""
+    same: _Share = 0.0
+    """the source's own AUs; then the ground truth is the source"""
+    noise: _Share = 0.1
+    """of ``photo``"""
+    reach: _Factor = 1.0
+    """of ``single``; above 1 more is asked than photos show, as users ask it, and at most 1 in any case"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
+class Weights:
+    """The weights of Eq. 5, and which reading of the equations they belong to."""
+
+    gradient_penalty: _Factor = 10.0
+    """lambda_gp"""
+    expression: _Factor = 100.0
+    """lambda_y"""
+    critic_share: _Factor = 1.0
+    """what lambda_y is multiplied by in the critic's loss; 1 in the paper"""
+    cycle: _Factor = 10.0
+    """lambda_idt"""
+    attention: _Factor = 0.1
+    """lambda_A"""
+    smoothness: _Factor = 1e-4
+    """lambda_A times lambda_TV, since Eq. 5 multiplies both"""
+    pair: _Factor = 0.0
+    """of the distance to paired ground truth, a mean in which rows without one count 0; not in the paper"""
+    restore: _Factor = 0.0
+    """of the distance to what was hidden (``losses.restoration``), for ``generator=muscles``; not in the paper"""
+    opening: _Factor = 0.0
+    """of the realism of what was restored, likewise"""
+    shading: _Factor = 0.0
+    """of the size of the shading fields, likewise"""
+    adversarial_form: AdversarialForm = "wasserstein"
+    """what the critic learns, ``losses.wasserstein`` as in the paper or ``losses.hinge``"""
+    expression_form: ExpressionForm = "mean"
+    """see ``losses.expression``"""
+    attention_form: AttentionForm = "square"
+    """see ``losses.attention_penalty``"""
+    smoothness_form: SmoothnessForm = "squared"
+    """see ``losses.smoothness``"""
+    cycle_form: CycleForm = "absolute"
+    """the l1 ``norm`` as printed, the mean of ``absolute`` differences as in the authors' code, or ``perceptual``"""
+    penalty_form: PenaltyForm = "mean"
+    """see ``losses.gradient_penalty``"""
+
+
+class Drawing(NamedTuple):
+    """How the batches of a phase are drawn."""
+
+    size: int
+    batch: int
+    targets: TargetMix
+    emphasis: Mapping[str, float]
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Phase:
-    """A phase of a run: one loss, one learning rate schedule.
-
-    Attributes:
-        name: for logs.
-        steps: of the generator, or of the critic where ``train_generator`` is off.
-        epochs: passes over the data by the critic's batches; counted where ``steps`` is 0.
-        critic_steps: critic updates before each generator update; 0 trains without a critic.
-        train_generator: off to let the critic catch up with a frozen generator.
-        paired: share of the batch whose target is another photo of the same session, so that the true picture is known.
-        erased: share of the batch in which the inside of mouths and eyes is erased, to be restored.
-        opened: share of the batch in which a shut mouth is asked to open.
-        apertures_only: whether only what opens is learned, of a generator of muscles: photos are moved and not shaded,
-            and the critic judges only what was restored.
-        generator_rate: Adam's learning rate.
-        critic_rate: Adam's learning rate.
-        decay_from: share of the phase after which both rates fall linearly.
-        decay_to: share of the rates that is left at the end of the phase.
-        decay_by_epoch: rates fall after each epoch and not at every step, as in the authors' code.
-        weights: of the losses.
-    """
+    """A phase of a run: its losses and its schedule of learning rates."""
 
     name: str
-    steps: int = 0
-    epochs: float = 0.0
-    critic_steps: int = 5
+    """for logs, and for ``--set NAME.FIELD=X``"""
+    steps: _Count = 0
+    """of the generator, or of the critic where ``train_generator`` is off"""
+    epochs: _Factor = 0.0
+    """passes over the data by the critic's batches; counted where ``steps`` is 0"""
+    critic_steps: _Count = 5
+    """critic updates before each generator update; 0 trains without a critic"""
     train_generator: bool = True
-    paired: float = 0.0
-    erased: float = 0.0
-    opened: float = 0.0
+    """off to let the critic catch up with a frozen generator"""
+    paired: _Share = 0.0
+    """share of the batch whose target is another photo of the same session, which is the ground truth"""
+    erased: _Share = 0.0
+    """share of the batch in which the inside of mouths and eyes is erased, to be restored"""
+    opened: _Share = 0.0
+    """share of the batch in which a shut mouth is asked to open"""
     apertures_only: bool = False
-    generator_rate: float = 1e-4
-    critic_rate: float = 1e-4
-    decay_from: float = 1.0
-    decay_to: float = 0.0
+    """learn only what opens: photos are moved and not shaded, and the critic judges only what was restored"""
+    size: _Positive | None = None
+    """of the images, where it is not the run's; a critic of whole faces needs the run's"""
+    batch: _Positive | None = None
+    """images an update, where it is not the run's"""
+    targets: TargetMix | None = None
+    """how targets are drawn, where it is not the run's way"""
+    emphasis: Emphasis | None = field(default=None, hash=False)
+    """AUs that count more, where they are not the run's"""
+    generator_rate: _Factor = 1e-4
+    """Adam's learning rate"""
+    critic_rate: _Factor = 1e-4
+    """Adam's learning rate"""
+    decay_from: _Share = 1.0
+    """share of the phase after which both rates fall linearly"""
+    decay_to: _Share = 0.0
+    """share of the rates that is left at the end of the phase"""
     decay_by_epoch: bool = False
+    """rates fall after each epoch and not at every step, as in the authors' code"""
     weights: Weights = field(default_factory=Weights)
+    """of the losses"""
 
-    def check(self, *, steered: bool, generator: "GeneratorKind") -> None:
-        """Check the values; if the attention weight is ``steered`` it is not 0.
+    def rate_factor(self, step: int) -> float:
+        """Return the factor of the learning rates at ``step`` of this phase."""
+        progress = step / max(1, self.steps)
+        if self.decay_by_epoch and self.epochs:
+            progress = math.floor(progress * self.epochs + 1e-9) / self.epochs
+        if progress < self.decay_from:
+            return 1.0
+        return 1.0 - (1.0 - self.decay_to) * (progress - self.decay_from) / max(1e-9, 1.0 - self.decay_from)
+
+    def check(self, *, steered: bool, generator: GeneratorKind) -> None:
+        """Check what fields require of each other; if the attention weight is ``steered`` it is not 0.
 
         Raises:
-            TrainingError: one is not possible.
+            TrainingError: something is not possible.
         """
-        for name in ("steps", "epochs", "critic_steps", "generator_rate", "critic_rate"):
-            _check_range(f"{self.name}.{name}", getattr(self, name), 0)
-        for name in ("paired", "erased", "opened", "decay_from", "decay_to"):
-            _check_range(f"{self.name}.{name}", getattr(self, name), 0, 1)
-        for name, value in dataclasses.asdict(self.weights).items():
-            if not isinstance(value, str):
-                _check_range(f"{self.name}.weights.{name}", value, 0)
         if steered and self.train_generator and not self.weights.attention:
             raise TrainingError(
                 f"{self.name}.weights.attention=0 cannot be steered by a factor; give it a value above 0"
@@ -108,85 +190,75 @@ class Phase:
             if value and generator != "muscles":
                 raise TrainingError(f"{self.name}.{name}={value:g} is for generator=muscles; set it to 0")
 
-    def rate_factor(self, step: int) -> float:
-        """Return the factor of the learning rates at ``step`` of this phase."""
-        progress = step / max(1, self.steps)
-        if self.decay_by_epoch and self.epochs:
-            progress = math.floor(progress * self.epochs + 1e-9) / self.epochs
-        if progress < self.decay_from:
-            return 1.0
-        return 1.0 - (1.0 - self.decay_to) * (progress - self.decay_from) / max(1e-9, 1.0 - self.decay_from)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class TrainingConfig:
-    """The configuration of a run; together with the data set it determines the run.
-
-    Attributes:
-        preset: the name it started from.
-        seed: of all randomness, together with the step.
-        size: side of the training images in pixels.
-        batch: images an update, over all devices.
-        generator: ``conditioned``, the paper's, which takes the condition (:mod:`ganimation.networks.generator`); or
-            ``muscles``, which draws fields that are linear in the intensities (:mod:`ganimation.networks.muscles`).
-        generator_width: channels of its first layer; ``generator_blocks``, its residual blocks.
-        restorer_width: see :class:`ganimation.networks.muscles.Restorer`.
-        condition: ``absolute``, the paper's, or ``relative``, see :func:`ganimation.model.condition`.
-        critic_width: see :class:`ganimation.networks.critic.Critic`; likewise layers, cap and spectral.
-        penalty_every: the gradient penalty is computed in every n-th critic update; 0 for never.
-        penalty_apart: give the gradient penalty an Adam step of its own, as the authors' code does.
-        shared_batch: the generator learns from the batch of the last critic update before it, as in the authors' code,
-            so that its forward pass is computed once for both; off, it has a batch of its own.
-        reread_every: in every n-th critic update the annotator reads the generated images, and the critic learns AUs
-            from them too, so that it is not fooled; 0 for never. Beyond the paper.
-        betas: of Adam.
-        average: width of the averaged generator that is exported, a share of the run, see
-            :mod:`ganimation.training.averages`; 0 exports the generator itself.
-        targets: how target AUs are drawn.
-        balance: exponent that draws expressive photos with rare AUs more often; 0 draws all alike.
-        au_balance: exponent that lets errors of AUs that vary little count more in the expression loss; 0 for all
-            alike, as in the paper.
-        emphasis: AUs that count more, ``AU06:3,AU45:2.5``: so many times as much in the expression loss, and so many
-            times as often among single targets; for those that a model is seen not to learn. Empty for none.
-        augment: small shifts, turns, scales and changes of light beside mirroring.
-        buffer: generated images of the past that the critic is shown again, over all devices; 0 for none. An ablation
-            of the paper, after Shrivastava et al. 2017.
-        attention_low: the attention weight is steered to keep the mean of A above this; 0 with ``attention_high`` 1
-            leaves the weight alone.
-        attention_high: and below this.
-        init: fingerprint of the generator's weights that the run began from; empty for fresh ones.
-        phases: in order.
-    """
+    """The configuration of a run; together with the data set it determines the run."""
 
     preset: str
-    seed: int = 0
-    size: int = 128
-    batch: int = 25
+    """the name it started from"""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """of all randomness, together with the step"""
+    size: _Positive = 128
+    """side of the training images in pixels"""
+    batch: _Positive = 25
+    """images an update, over all devices"""
     generator: GeneratorKind = "conditioned"
-    generator_width: int = 64
-    generator_blocks: int = 6
-    restorer_width: int = 32
+    """``conditioned``, the paper's, or ``muscles``, which draws fields that are linear in the intensities"""
+    generator_width: _Positive = 64
+    """channels of the generator's first layer"""
+    generator_blocks: _Count = 6
+    """its residual blocks"""
+    restorer_width: _Positive = 32
+    """channels of the first layer of what draws the inside of eyes and mouths, of ``generator=muscles``"""
     condition: Condition = "absolute"
-    critic_width: int = 64
-    critic_layers: int = 6
-    critic_cap: int = 2048
+    """``absolute``, the paper's, or ``relative``, see ``model.condition``"""
+    critic_width: _Positive = 64
+    """channels of the critic's first layer"""
+    critic_layers: _Positive = 6
+    """its halvings"""
+    critic_cap: _Positive = 2048
+    """most channels a layer of it may have"""
     critic_spectral: bool = False
-    penalty_every: int = 1
+    """normalise the critic's weights by their spectral norm; beyond the paper"""
+    penalty_every: _Count = 1
+    """the gradient penalty is computed in every n-th critic update; 0 for never"""
     penalty_apart: bool = False
+    """give the gradient penalty an Adam step of its own, as the authors' code does"""
     shared_batch: bool = False
-    reread_every: int = 0
-    betas: tuple[float, float] = (0.5, 0.999)
-    average: float = 0.0
+    """the generator learns from the batch of the last critic update before it, as in the authors' code"""
+    reread_every: _Count = 0
+    """in every n-th critic update the annotator reads generated images, and the critic learns AUs from them too, so
+    that it is not fooled; 0 for never. Beyond the paper"""
+    betas: Annotated[
+        tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
+        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
+    ] = (0.5, 0.999)
+    """of Adam, two numbers with a comma between"""
+    average: Annotated[float, Field(ge=0, le=0.25)] = 0.0
+    """width of the averaged generator that is exported, a share of the run; 0 exports the generator itself"""
     targets: TargetMix = field(default_factory=TargetMix)
-    balance: float = 0.0
-    au_balance: float = 0.0
-    emphasis: str = ""
+    """how target AUs are drawn"""
+    balance: _Factor = 0.0
+    """exponent that draws expressive photos with rare AUs more often; 0 draws all alike"""
+    au_balance: _Factor = 0.0
+    """exponent that lets errors of AUs that vary little count more in the expression loss; 0 as in the paper"""
+    emphasis: Emphasis = field(default_factory=dict, hash=False)
+    """AUs that count more, ``AU06:3,AU45:2.5``: so many times as much in the expression loss, and so many times as
+    often among single targets"""
     augment: bool = False
-    buffer: int = 0
-    attention_low: float = 0.0
-    attention_high: float = 1.0
+    """small shifts, turns, scales and changes of light beside mirroring"""
+    buffer: _Count = 0
+    """generated images of the past that the critic is shown again, over all devices (Shrivastava et al. 2017); 0 for
+    none. An ablation of the paper"""
+    attention_low: _Share = 0.0
+    """the attention weight is steered to keep the mean of A above this; 0 with ``attention_high`` 1 leaves it alone"""
+    attention_high: _Share = 1.0
+    """and below this"""
     init: str = ""
+    """fingerprint of the generator's weights that the run began from; empty for fresh ones"""
     phases: tuple[Phase, ...] = ()
+    """in order"""
 
     @property
     def steers_attention(self) -> bool:
@@ -205,6 +277,11 @@ class TrainingConfig:
                 return phase, step
             step -= phase.steps
         raise ValueError(f"the run ends before step {step}")
+
+    def drawing(self, phase: Phase) -> Drawing:
+        """Return how a phase draws its batches: its own fields, or else the run's."""
+        emphasis = self.emphasis if phase.emphasis is None else phase.emphasis
+        return Drawing(phase.size or self.size, phase.batch or self.batch, phase.targets or self.targets, emphasis)
 
     def resolve(self, faces: int, steps: int | None = None) -> "TrainingConfig":
         """Return the configuration with every phase in steps.
@@ -228,7 +305,7 @@ class TrainingConfig:
         return dataclasses.replace(self, phases=tuple(phases))
 
     def _steps_of(self, phase: Phase, faces: int) -> int:
-        return max(1, round(phase.epochs * faces / (self.batch * max(1, phase.critic_steps))))
+        return max(1, round(phase.epochs * faces / (self.drawing(phase).batch * max(1, phase.critic_steps))))
 
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
@@ -239,155 +316,147 @@ class TrainingConfig:
         """Return the configuration that :meth:`to_json` gave; fields that were not there yet have their defaults.
 
         Raises:
-            TypeError, KeyError: it is not one.
+            TrainingError: it is not one.
         """
-        phases = tuple(
-            Phase(**{**phase, "weights": Weights(**phase["weights"])}) for phase in content.get("phases", ())
-        )
-        rest = {"targets": TargetMix(**content["targets"]), "betas": tuple(content["betas"]), "phases": phases}
-        return TrainingConfig(**{**content, **rest})
+        try:
+            return _CONFIGS.validate_python(dict(content))
+        except ValidationError as error:
+            raise _explained(error, content) from error
 
     def check(self) -> None:
-        """Check the values.
+        """Check what fields require of each other.
 
         Raises:
-            TrainingError: one is not possible; the message names it, its limit and the remedy.
+            TrainingError: something is not possible; the message names it and the remedy.
         """
-        step = 2**self.critic_layers
-        if self.size < step or self.size % step:
-            raise TrainingError(f"size={self.size}: a multiple of {step}, which {self.critic_layers} halvings need")
-        for name in (
-            "batch",
-            "generator_width",
-            "critic_width",
-            "critic_layers",
-            "critic_cap",
-            "restorer_width",
-        ):
-            _check_range(name, getattr(self, name), 1)
-        _check_range("seed", self.seed, 0, 2**63 - 1)
-        for name in ("generator_blocks", "buffer", "penalty_every", "balance", "au_balance", "reread_every"):
-            _check_range(name, getattr(self, name), 0)
-        for name in ("attention_low", "attention_high"):
-            _check_range(name, getattr(self, name), 0, 1)
-        _check_range("average", self.average or min(WIDTHS), min(WIDTHS), 0.25)
-        for beta in self.betas:
-            if not 0 <= beta < 1:
-                raise TrainingError(f"betas={','.join(map(str, self.betas))}: both lie in [0, 1)")
-        emphasis_of(self.emphasis, tuple(ACTION_UNITS))
-        self._check_generator()
+        if 0 < self.average < min(WIDTHS):
+            raise TrainingError(f"average={self.average:g}: it must be 0, or at least {min(WIDTHS):g}")
         if not any(phase.steps or phase.epochs for phase in self.phases):
             raise TrainingError("no phase has steps or epochs; nothing would be learned")
-        mix = dataclasses.asdict(self.targets)
-        shares = {name: value for name, value in mix.items() if name not in ("noise", "reach")}
-        for name, value in (shares | {"noise": self.targets.noise}).items():
-            _check_range(f"targets.{name}", value, 0, 1)
-        _check_range("targets.reach", self.targets.reach, 0)
-        if abs(sum(shares.values()) - 1.0) > 1e-6:
-            raise TrainingError(f"targets: {', '.join(shares)} add up to {sum(shares.values()):g}; they must to 1")
         if self.attention_low >= self.attention_high:
             raise TrainingError(
                 f"attention_low={self.attention_low:g} is not below attention_high={self.attention_high:g}"
             )
+        step = 2**self.critic_layers
         for phase in self.phases:
+            drawing = self.drawing(phase)
+            if drawing.size < step or drawing.size % step:
+                raise TrainingError(
+                    f"size={drawing.size}: a multiple of {step}, which {self.critic_layers} halvings need"
+                )
+            if drawing.size != self.size and phase.critic_steps and not phase.apertures_only:
+                raise TrainingError(
+                    f"{phase.name}.size={phase.size}: the critic of whole faces has the run's size, {self.size}; "
+                    "leave it out, or set critic_steps=0 or apertures_only=true there"
+                )
+            self._check_generator(drawing.size)
+            self._check_targets(drawing.targets)
             phase.check(steered=self.steers_attention, generator=self.generator)
 
-    def _check_generator(self) -> None:
-        """Check what the kind of generator requires."""
+    def _check_generator(self, size: int) -> None:
         step = 32 if self.generator == "muscles" else 4
-        if self.size % step:
-            raise TrainingError(f"size={self.size}: a multiple of {step}, which generator={self.generator} needs")
+        if size % step:
+            raise TrainingError(f"size={size}: a multiple of {step}, which generator={self.generator} needs")
         if self.generator == "muscles" and self.condition != "relative":
             raise TrainingError(f"condition={self.condition}: generator=muscles draws changes; set condition=relative")
 
-
-def _check_range(name: str, value: float, low: float, high: float = math.inf) -> None:
-    if not low <= value <= high or math.isinf(value):
-        limit = f"at least {low}" if math.isinf(high) else f"in [{low}, {high}]"
-        raise TrainingError(f"{name}={value}: it must be {limit}")
-
-
-def emphasis_of(text: str, aus: Sequence[str]) -> list[float]:
-    """Return the weight of each AU by an ``emphasis``, 1 where it names none.
-
-    Args:
-        text: ``AU06:3,AU45:2.5``.
-        aus: codes.
-
-    Raises:
-        TrainingError: it is not one, or names an AU that is not among ``aus``.
-    """
-    counts = dict.fromkeys(aus, 1.0)
-    for item in filter(None, text.split(",")):
-        name, _, value = item.partition(":")
-        try:
-            counts[parse_code(name, aus)] = number = float(value)
-        except (ActionUnitError, ValueError) as error:
-            raise TrainingError(f"emphasis={text}: write AU:NUMBER,AU:NUMBER, for example AU06:3 ({error})") from error
-        _check_range(f"emphasis={text}: {name}", number, 0.01, 100)
-    return list(counts.values())
+    @staticmethod
+    def _check_targets(targets: TargetMix) -> None:
+        shares = {name: getattr(targets, name) for name in ("photo", "single", "blend", "same")}
+        if abs(sum(shares.values()) - 1.0) > 1e-6:
+            raise TrainingError(f"targets: {', '.join(shares)} add up to {sum(shares.values()):g}; they must to 1")
 
 
-def override(config: TrainingConfig, text: str) -> TrainingConfig:
-    """Return the configuration with one field changed.
+_CONFIGS = TypeAdapter(TrainingConfig)
+
+
+def override(config: TrainingConfig, *changes: str) -> TrainingConfig:
+    """Return the configuration with fields changed.
 
     Args:
         config: to change.
-        text: ``size=64``; a phase's field by the phase's name, ``adversarial.steps=500``, or in all phases,
+        changes: ``size=64``; a phase's field by the phase's name, ``adversarial.steps=500``, or in all phases,
             ``weights.attention=0.3``.
 
     Raises:
-        TrainingError: there is no such field, or the value is not of its type.
+        TrainingError: there is no such field, or the value is not of its type or beyond its limits.
     """
-    name, equals, value = text.partition("=")
-    path = name.strip().split(".")
-    if not equals:
-        raise TrainingError(f"{text!r}: write NAME=VALUE, for example size=64 or weights.attention=0.3")
-    names = [phase.name for phase in config.phases]
-    of_phase = path[0] in names
-    if of_phase or path[0] in {item.name for item in dataclasses.fields(Phase)}:
-        chosen = [path[0]] if of_phase else names
-        rest = path[1:] if of_phase else path
-        phases = tuple(_changed(p, rest, value, name) if p.name in chosen else p for p in config.phases)
-        return dataclasses.replace(config, phases=phases)
-    changed: TrainingConfig = _changed(config, path, value, name)
-    return changed
+    content = config.to_json()
+    for text in changes:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise TrainingError(f"{text!r}: write NAME=VALUE, for example size=64 or weights.attention=0.3")
+        path = name.strip().split(".")
+        places = [phase for phase in content["phases"] if phase["name"] == path[0]]
+        if places:
+            path = path[1:]
+        else:
+            places = content["phases"] if path[0] in content["phases"][0].keys() - content.keys() else [content]
+        for place in places:
+            _set(place, path, value.strip(), name, content)
+    return TrainingConfig.from_json(content)
 
 
-def _changed(target: Any, path: list[str], value: str, name: str) -> Any:
-    """Return ``target``, a frozen dataclass, with the field at ``path`` parsed from a text."""
-    known = [item.name for item in dataclasses.fields(target) if item.name not in ("preset", "init", "phases", "name")]
+def _set(place: dict[str, Any], path: list[str], value: str, name: str, defaults: Mapping[str, Any]) -> None:
+    """Set the field at ``path`` of nested JSON values; what a phase leaves to the run is taken from ``defaults``."""
+    known = [key for key in place if key not in ("preset", "init", "phases", "name")]
     if not path or path[0] not in known:
         close = difflib.get_close_matches(path[0] if path else "", known, n=1) or known
         raise TrainingError(f"{name}: no such field; did you mean {' or '.join(close)}?")
-    kind, current = get_type_hints(type(target))[path[0]], getattr(target, path[0])
-    if dataclasses.is_dataclass(current):
-        new = _changed(current, path[1:], value, name)
-    elif len(path) > 1:
+    if len(path) == 1:
+        place[path[0]] = value
+        return
+    if place[path[0]] is None:
+        place[path[0]] = defaults[path[0]].copy() if isinstance(defaults.get(path[0]), dict) else None
+    if not isinstance(place[path[0]], dict):
         raise TrainingError(f"{name}: {path[0]} has no fields of its own")
-    else:
-        new = _parsed(kind, value.strip(), name)
-    return dataclasses.replace(target, **{path[0]: new})
+    _set(place[path[0]], path[1:], value, name, defaults)
 
 
-def _parsed(kind: Any, value: str, name: str) -> Any:
-    """Parse a text as a field's type."""
-    if kind is str:
-        return value
-    choices = {"true": True, "false": False} if kind is bool else {str(choice): choice for choice in get_args(kind)}
-    if kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            raise TrainingError(f"{name}={value}: not a{'n integer' if kind is int else ' number'}") from None
-    if kind == tuple[float, float]:
-        parts = value.split(",")
-        if len(parts) != 2:
-            raise TrainingError(f"{name}={value}: two numbers with a comma between")
-        return tuple(_parsed(float, part, name) for part in parts)
-    if value not in choices:
-        raise TrainingError(f"{name}={value}: one of {', '.join(choices)}")
-    return choices[value]
+def _explained(error: ValidationError, content: Mapping[str, Any]) -> TrainingError:
+    """Return the first finding of pydantic as one line, with phases by their names."""
+    found = error.errors(include_url=False)[0]
+    path = list(found["loc"])
+    if path[0] == "phases" and len(path) > 2 and isinstance(path[1], int):
+        path[:2] = [content["phases"][path[1]].get("name", path[1])]
+    name = ".".join(part for part in map(str, path) if part.isidentifier())
+    value, message = found["input"], found["msg"].removeprefix("Value error, ")
+    given = f"={value}" if isinstance(value, str | int | float) else ""
+    return TrainingError(f"{name}{given}: {message[0].lower()}{message[1:]}")
+
+
+def emphasis_weights(emphasis: Mapping[str, float], aus: Sequence[str]) -> list[float]:
+    """Return the weight of each AU by an emphasis, 1 where it names none.
+
+    Raises:
+        TrainingError: it names an AU that is not among ``aus``.
+    """
+    for code in emphasis:
+        if code not in aus:
+            raise TrainingError(f"emphasis={code}: it is not one of the data set's AUs: {', '.join(aus)}")
+    return [emphasis.get(code, 1.0) for code in aus]
+
+
+def describe(config: TrainingConfig) -> str:
+    """Return all fields with their values in a configuration, their limits and descriptions, a line each."""
+    return "\n".join(_lines(config, ""))
+
+
+def _lines(part: Any, prefix: str) -> Iterator[str]:
+    fields: Mapping[str, FieldInfo] = type(part).__pydantic_fields__
+    for name, info in fields.items():
+        value = getattr(part, name)
+        if name in ("preset", "init", "name"):
+            continue
+        if dataclasses.is_dataclass(value):
+            yield from _lines(value, f"{prefix}{name}.")
+        elif name == "phases":
+            for phase in value:
+                yield from _lines(phase, f"{phase.name}.")
+        else:
+            text = " ".join((info.description or "").split())
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            yield f"{prefix}{name}={'' if shown in ({}, None) else shown}  {text}"
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:

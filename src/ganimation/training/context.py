@@ -1,7 +1,7 @@
 """What an update works with: the immutable context of a run, a forward pass, and what the losses are computed from."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from lightning_fabric import Fabric
@@ -13,7 +13,6 @@ from ganimation.networks.generator import Generated, blend
 from ganimation.training import losses
 from ganimation.training.batches import Batch
 from ganimation.training.config import Phase, TrainingConfig
-from ganimation.training.losses import Weights
 from ganimation.training.reread import Rereader
 from ganimation.training.state import image_layout
 
@@ -51,7 +50,7 @@ class Game:
         aus: their codes.
         features: of the perceptual cycle loss, where a phase asks for it.
         rereader: the annotator on generated images, where the configuration asks for it.
-        au_weights: (AUs,), weights of the AUs in the expression loss; ``None`` for equal ones.
+        au_weights: by phase, (AUs,), weights of the AUs in the expression loss; no entry for equal ones.
     """
 
     config: TrainingConfig
@@ -59,7 +58,7 @@ class Game:
     aus: Sequence[str]
     features: Features | None = None
     rereader: Rereader | None = None
-    au_weights: Tensor | None = None
+    au_weights: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def layout(self) -> torch.memory_format:
@@ -70,9 +69,9 @@ class Game:
         """Return the generator's condition, see :func:`ganimation.model.condition`."""
         return condition(self.config.condition, target_aus, source_aus)
 
-    def expression(self, predicted: Tensor, aus: Tensor, weights: Weights) -> Tensor:
-        """Return the expression loss as this run weighs AUs."""
-        return losses.expression(predicted, aus, weights.expression_form, self.au_weights)
+    def expression(self, predicted: Tensor, aus: Tensor, phase: Phase) -> Tensor:
+        """Return the expression loss as a phase weighs AUs."""
+        return losses.expression(predicted, aus, phase.weights.expression_form, self.au_weights.get(phase.name))
 
     def generate(self, generator: nn.Module, batch: Batch, phase: Phase) -> Pass:
         """Return the generated images of a batch."""

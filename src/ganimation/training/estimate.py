@@ -12,7 +12,8 @@ from lightning_fabric import Fabric
 from ganimation.data.dataset import FaceDataset
 from ganimation.training.batches import GENERATOR_UPDATE, Batches
 from ganimation.training.config import Phase, TrainingConfig
-from ganimation.training.loop import Tuning, build_game, check_batch, take_step
+from ganimation.training.loop import build_game, check_batch, take_step
+from ganimation.training.request import TrainRequest
 from ganimation.training.state import Start, build_state
 from ganimation.training.terms import check_weights
 
@@ -80,7 +81,7 @@ class Estimate:
 
 
 def estimate(
-    dataset: FaceDataset, config: TrainingConfig, fabric: Fabric, start: Start | None, tuning: Tuning
+    dataset: FaceDataset, config: TrainingConfig, fabric: Fabric, request: TrainRequest, start: Start | None = None
 ) -> Estimate:
     """Measure up to ten steps of each phase after a warm-up; nothing is written.
 
@@ -89,16 +90,16 @@ def estimate(
     """
     config.check()
     check_weights(config)
-    check_batch(config, fabric, tuning)
+    check_batch(config, fabric, request.accumulate)
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
-    state = build_state(config, dataset.info.aus, fabric, start, compiled=tuning.compile)
+    state = build_state(config, dataset.info.aus, fabric, start, compiled=request.compile)
     game = build_game(config, dataset, fabric)
     phases = []
     for phase in config.phases:
         batch = batches.draw(0, GENERATOR_UPDATE, phase)
 
         def step(number: int, phase: Phase = phase, batch: object = batch) -> None:
-            take_step(game, state, phase, number, repeat(batch), tuning)  # type: ignore[arg-type]
+            take_step(game, state, phase, number, repeat(batch), request.accumulate)  # type: ignore[arg-type]
             if fabric.device.type == "cuda":
                 torch.cuda.synchronize()
 
@@ -109,7 +110,7 @@ def estimate(
             step(timed)
             timed += 1
         seconds = (time.perf_counter() - began) / timed
-        faces = config.batch * (phase.critic_steps or 1)
+        faces = config.drawing(phase).batch * (phase.critic_steps or 1)
         phases.append(PhaseEstimate(phase.name, phase.steps, seconds, timed, faces))
     sizes = [sum(value.numel() for value in net.parameters()) for net in (state.generator, state.critic)]
     return Estimate(config, len(dataset), sizes[0], sizes[1], _peak(fabric), tuple(phases))

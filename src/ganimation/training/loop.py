@@ -14,7 +14,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,10 +31,11 @@ from ganimation.files import atomic
 from ganimation.text import parse_json
 from ganimation.training import averages, checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
-from ganimation.training.config import Phase, TrainingConfig, difference, emphasis_of
+from ganimation.training.config import Phase, TrainingConfig, difference, emphasis_weights
 from ganimation.training.context import Game
 from ganimation.training.journal import Journal
 from ganimation.training.losses import Terms, load_features
+from ganimation.training.request import TrainRequest
 from ganimation.training.reread import Rereader
 from ganimation.training.state import Start, State, build_state
 from ganimation.training.terms import check_weights
@@ -43,26 +43,7 @@ from ganimation.training.updates import update_critic, update_generator
 
 Report = Callable[[int, dict[str, float]], None]
 
-
-@dataclass(frozen=True)
-class Cadence:
-    """Intervals, in steps, of sheets and checkpoints."""
-
-    checkpoint: int = 200
-    sheet: int = 500
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """Options of speed and memory, which change results by rounding alone.
-
-    Attributes:
-        accumulate: parts in which each process takes its batch.
-        compile: whether torch.compile translates the generator.
-    """
-
-    accumulate: int = 1
-    compile: bool = False
+DEFAULT_REQUEST = TrainRequest()
 
 
 def train(
@@ -70,13 +51,11 @@ def train(
     run: Path,
     config: TrainingConfig,
     fabric: Fabric,
+    request: TrainRequest = DEFAULT_REQUEST,
     *,
     start: Start | None = None,
-    tuning: Tuning = Tuning(),
-    cadence: Cadence = Cadence(),
     report: Report = lambda step, terms: None,
     say: Callable[[str], None] = lambda text: None,
-    wandb: str = "",
 ) -> Path:
     """Train or resume a run; return its folder.
 
@@ -85,12 +64,10 @@ def train(
         run: folder of the run; made if missing, resumed from its newest checkpoint if not.
         config: resolved with :meth:`TrainingConfig.resolve`.
         fabric: launched.
+        request: options of speed, memory and logging.
         start: a model to begin from, in the shape of ``config``.
-        tuning: of speed and memory.
-        cadence: how often things are written.
         report: called after each step with the steps done and the terms.
         say: called with what a person should know: what is wrong with the masks, and when it no longer is.
-        wandb: project of Weights & Biases to log to as well; empty for not.
 
     Raises:
         TrainingError: the configuration is not possible, the run was begun with another one, a loss is not finite, or
@@ -99,18 +76,18 @@ def train(
     """
     config.check()
     check_weights(config)
-    check_batch(config, fabric, tuning)
-    if wandb:
+    check_batch(config, fabric, request.accumulate)
+    if request.wandb:
         require("wandb", "wandb")
     batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
     game = build_game(config, dataset, fabric)
     with _claim(run, config, dataset, fabric):
-        state = build_state(config, dataset.info.aus, fabric, start, compiled=tuning.compile)
+        state = build_state(config, dataset.info.aus, fabric, start, compiled=request.compile)
         _resume(state, run, fabric)
         if state.step < config.steps:
-            journal = Journal(run, state.step, config, dataset, say, wandb) if fabric.is_global_zero else None
+            journal = Journal(run, state.step, config, dataset, say, request.wandb) if fabric.is_global_zero else None
             with closing(journal) if journal else nullcontext(), ahead(batches, config, state.step) as stream:
-                _go_on(game, state, stream, run, tuning, cadence, journal, report)
+                _go_on(game, state, stream, run, request, journal, report)
     return run
 
 
@@ -119,8 +96,7 @@ def _go_on(
     state: State,
     stream: Iterator[Batch],
     run: Path,
-    tuning: Tuning,
-    cadence: Cadence,
+    request: TrainRequest,
     journal: Journal | None,
     report: Report,
 ) -> None:
@@ -129,14 +105,14 @@ def _go_on(
     with stopping() as asked_to_stop:
         while state.step < config.steps:
             phase, step = config.at(state.step)
-            terms = take_step(game, state, phase, step, stream, tuning)
+            terms = take_step(game, state, phase, step, stream, request.accumulate)
             values, stop = _agree(terms, fabric, stop=asked_to_stop())
             _check_finite(values, state.step, run)
             if config.steers_attention and "mask/mean" in values:
                 state.control.update(values["mask/mean"], config)
                 values["mask/factor"] = state.control.factor
             state.step += 1
-            _write(game, state, phase, values, run, journal, cadence, stop=stop)
+            _write(game, state, phase, values, run, journal, request, stop=stop)
             report(state.step, values)
             if stop and state.step < config.steps:
                 raise KeyboardInterrupt(f"stopped after step {state.step}; the same command goes on")
@@ -152,28 +128,33 @@ def _resume(state: State, run: Path, fabric: Fabric) -> None:
         state.load(*found, fabric)
 
 
-def check_batch(config: TrainingConfig, fabric: Fabric, tuning: Tuning) -> None:
-    """Check that the batch can be divided among processes and accumulation steps.
+def check_batch(config: TrainingConfig, fabric: Fabric, accumulate: int) -> None:
+    """Check that the batches of all phases can be divided among processes and accumulation steps.
 
     Raises:
         TrainingError: it cannot.
     """
-    share = fabric.world_size * tuning.accumulate
-    if config.batch % share:
-        raise TrainingError(
-            f"a batch of {config.batch} cannot be shared by {fabric.world_size} processes in {tuning.accumulate} parts "
-            f"each; choose a multiple of {share} with --set batch={max(1, config.batch // share) * share}"
-        )
+    share = fabric.world_size * accumulate
+    for phase in config.phases:
+        batch = config.drawing(phase).batch
+        if batch % share:
+            raise TrainingError(
+                f"a batch of {batch} cannot be shared by {fabric.world_size} processes in {accumulate} parts "
+                f"each; choose a multiple of {share} with --set {f'{phase.name}.' if phase.batch else ''}"
+                f"batch={max(1, batch // share) * share}"
+            )
 
 
 def build_game(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> Game:
     """Return the immutable training context of a run."""
     rereader = Rereader(dataset.info, torch.get_num_threads()) if config.reread_every else None
     features = load_features([phase.weights.cycle_form for phase in config.phases], fabric.device)
-    au_weights = None
-    if config.au_balance or config.emphasis:
-        emphasis = torch.tensor(emphasis_of(config.emphasis, dataset.info.aus))
-        au_weights = (weigh_aus(dataset.aus, config.au_balance) * emphasis).to(fabric.device)
+    au_weights: dict[str, Tensor] = {}
+    for phase in config.phases:
+        emphasis = config.drawing(phase).emphasis
+        if config.au_balance or emphasis:
+            counts = torch.tensor(emphasis_weights(emphasis, dataset.info.aus))
+            au_weights[phase.name] = (weigh_aus(dataset.aus, config.au_balance) * counts).to(fabric.device)
     return Game(config, fabric, dataset.info.aus, features, rereader, au_weights)
 
 
@@ -191,9 +172,7 @@ def weigh_aus(aus: NDArray[np.float32], balance: float) -> Tensor:
     return torch.from_numpy((weights / weights.mean()).astype(np.float32))
 
 
-def take_step(
-    game: Game, state: State, phase: Phase, step: int, stream: Iterator[Batch], tuning: Tuning = Tuning()
-) -> Terms:
+def take_step(game: Game, state: State, phase: Phase, step: int, stream: Iterator[Batch], accumulate: int = 1) -> Terms:
     """Do one step of a phase; return its terms, those of the last critic update among them.
 
     Args:
@@ -202,7 +181,7 @@ def take_step(
         phase: that the run is in.
         step: within the phase.
         stream: of batches, in the order of :func:`ganimation.training.batches.plan`.
-        tuning: of speed and memory.
+        accumulate: parts in which each process takes its batch.
     """
     config = game.config
     factor = phase.rate_factor(step)
@@ -214,9 +193,9 @@ def take_step(
     for update in range(phase.critic_steps):
         batch = next(stream).to(game.fabric.device, game.layout)
         last = update == phase.critic_steps - 1
-        keep = last and phase.train_generator and config.shared_batch and tuning.accumulate == 1
+        keep = last and phase.train_generator and config.shared_batch and accumulate == 1
         with torch.set_grad_enabled(keep):
-            passes = [game.generate(state.generator, part, phase) for part in batch.split(tuning.accumulate)]
+            passes = [game.generate(state.generator, part, phase) for part in batch.split(accumulate)]
         shared = passes if keep else None
         number = step * phase.critic_steps + update
         due = {
@@ -228,8 +207,8 @@ def take_step(
     if phase.train_generator:
         if batch is None or not config.shared_batch:
             batch = next(stream).to(game.fabric.device, game.layout)
-        parts = (game.generate(state.generator, part, phase) for part in batch.split(tuning.accumulate))
-        terms |= update_generator(game, state, phase, shared or parts, tuning.accumulate)
+        parts = (game.generate(state.generator, part, phase) for part in batch.split(accumulate))
+        terms |= update_generator(game, state, phase, shared or parts, accumulate)
     return terms
 
 
@@ -240,7 +219,7 @@ def _write(
     values: dict[str, float],
     run: Path,
     journal: Journal | None,
-    cadence: Cadence,
+    request: TrainRequest,
     *,
     stop: bool,
 ) -> None:
@@ -249,12 +228,12 @@ def _write(
     last = state.step == game.config.steps
     if journal is not None:
         journal.record(state.step, phase, values)
-        if last or state.step % cadence.sheet == 0:
+        if last or state.step % request.sheet_every == 0:
             journal.sheet(state.step, state.averages[-1])
     every = max(1, game.config.steps // averages.SNAPSHOTS)
     if journal is not None and game.config.average and (last or state.step % every == 0):
         averages.write_snapshot(run / "averages", state.updates, state.averages)
-    if last or stop or state.step % cadence.checkpoint == 0:
+    if last or stop or state.step % request.checkpoint_every == 0:
         saved = state.to_dict(fabric)
         if journal is not None:
             journal.flush()
@@ -298,7 +277,10 @@ def _write_config(run: Path, config: TrainingConfig, dataset: FaceDataset) -> No
     try:
         if path.exists():
             old = parse_json(path.read_bytes())
-            old["training"] = TrainingConfig.from_json(old["training"]).to_json()
+            try:
+                old["training"] = TrainingConfig.from_json(old["training"]).to_json()
+            except TrainingError as error:
+                raise TrainingError(f"{run}: cannot be used for a run ({error}); name another folder") from error
             changed = difference(*(json.loads(json.dumps(value)) for value in (old, content)))
             if changed:
                 raise TrainingError(

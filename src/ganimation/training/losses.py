@@ -5,7 +5,6 @@ over the batch and do not depend on its size.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -210,46 +209,3 @@ def restoration(image: Tensor, truth: Tensor, hole: Tensor) -> Tensor:
         hole: (N, 1, H, W) in [0, 1]; 0 in rows of which the truth is not known.
     """
     return ((image - truth).abs() * hole).mean()
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The weights of Eq. 5, and which reading of Eq. 2 they belong to.
-
-    Attributes:
-        gradient_penalty: lambda_gp.
-        expression: lambda_y.
-        critic_share: what lambda_y is multiplied by in the critic's loss; 1 in the paper.
-        cycle: lambda_idt.
-        attention: lambda_A.
-        smoothness: lambda_A times lambda_TV, since Eq. 5 multiplies both.
-        pair: of the distance to the true picture, a mean over the batch in which rows without one count 0; not in the
-            paper.
-        restore: of the distance to what was hidden (:func:`restoration`), for ``generator=muscles``; not in the paper.
-        opening: of the realism of what was restored, likewise.
-        shading: of the size of the shading fields, for ``generator=muscles``; not in the paper.
-        adversarial_form: what the critic learns, :func:`wasserstein` as in the paper or :func:`hinge`.
-        expression_form: see :func:`expression`.
-        attention_form: see :func:`attention_penalty`.
-        smoothness_form: see :func:`smoothness`.
-        cycle_form: the l1 ``norm`` as printed (:func:`distance_norm`), the mean of ``absolute`` differences as in the
-            authors' code (:func:`distance`), or :func:`perceptual_distance`.
-        penalty_form: see :func:`gradient_penalty`.
-    """
-
-    gradient_penalty: float = 10.0
-    expression: float = 100.0
-    critic_share: float = 1.0
-    cycle: float = 10.0
-    attention: float = 0.1
-    smoothness: float = 1e-4
-    pair: float = 0.0
-    restore: float = 0.0
-    opening: float = 0.0
-    shading: float = 0.0
-    adversarial_form: AdversarialForm = "wasserstein"
-    expression_form: ExpressionForm = "mean"
-    attention_form: AttentionForm = "square"
-    smoothness_form: SmoothnessForm = "squared"
-    cycle_form: CycleForm = "absolute"
-    penalty_form: PenaltyForm = "mean"

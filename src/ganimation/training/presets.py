@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from ganimation.errors import TrainingError
-from ganimation.training.config import Phase, TargetMix, TrainingConfig
-from ganimation.training.losses import Weights
+from ganimation.training.config import Phase, TargetMix, TrainingConfig, Weights
 
 #: The paper read literally: Sec. 5 and Eq. 5. lambda_y weighs a squared norm, hence a sum over AUs, and lambda_idt an
 #: l1 norm, hence a sum over pixels.

@@ -14,9 +14,9 @@ from torch import Tensor
 from ganimation.errors import TrainingError
 from ganimation.networks.generator import blend
 from ganimation.training import losses
-from ganimation.training.config import TrainingConfig
+from ganimation.training.config import TrainingConfig, Weights
 from ganimation.training.context import Context
-from ganimation.training.losses import Terms, Weights
+from ganimation.training.losses import Terms
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Term:
     Attributes:
         name: in the log.
         value: of a context, unweighted, a mean over the batch; ``None`` where the term does not apply.
-        weight: fields of :class:`ganimation.training.losses.Weights` that are multiplied; none for 1.
+        weight: fields of :class:`ganimation.training.config.Weights` that are multiplied; none for 1.
         meaning: for the table.
         generator: the kind of generator it is for; empty for all.
         form: counted only with this ``adversarial_form``, and logged with the others; empty for all.
@@ -59,7 +59,7 @@ def _realism_of_openings(at: Context) -> Tensor | None:
 def _expression(at: Context) -> Tensor | None:
     if at.whole is None:
         return None
-    return at.game.expression(at.whole.aus, at.made.batch.target_aus, at.phase.weights)
+    return at.game.expression(at.whole.aus, at.made.batch.target_aus, at.phase)
 
 
 def _cycle(at: Context) -> Tensor | None:
@@ -146,13 +146,13 @@ def _hinge_of_openings(at: Context) -> Tensor | None:
 def _expression_of_reals(at: Context) -> Tensor | None:
     if at.whole is None or at.real is None:
         return None
-    return at.game.expression(at.real.aus, at.made.batch.real_aus, at.phase.weights)
+    return at.game.expression(at.real.aus, at.made.batch.real_aus, at.phase)
 
 
 def _reread(at: Context) -> Tensor | None:
     if at.reread is None or at.whole is None:
         return None
-    return at.game.expression(at.whole.aus, at.reread, at.phase.weights)
+    return at.game.expression(at.whole.aus, at.reread, at.phase)
 
 
 CRITIC_TERMS = (
