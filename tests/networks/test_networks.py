@@ -3,7 +3,7 @@ import torch
 
 from ganimation.networks.critic import ApertureCritic, Critic
 from ganimation.networks.generator import Generator, ResizeConv, blend, warp
-from ganimation.networks.muscles import Muscles, Restorer, Shading, move, shade
+from ganimation.networks.muscles import Muscles, Restorer, Shading, light, move, shade
 
 
 def count(network: torch.nn.Module) -> int:
@@ -52,11 +52,16 @@ def test_muscles_shapes_ranges_and_gradients() -> None:
     torch.nn.init.normal_(generator.shading.fields.weight, 0, 0.1)
     source, change = torch.rand(3, 3, 64, 64) * 2 - 1, torch.rand(3, 5) - 0.5
     change[1] = 0
-    color, hole, fields, drawn = generator(source, change, geometry(3, 64))
+    generator.shading.register_buffer("measured", torch.full((5, 96, 96), 0.125))
+    color, hole, fields, own, drawn = generator(source, change, geometry(3, 64))
     assert color.shape == (3, 3, 64, 64)
     assert fields.shape == (3, 5, 64, 64)
     assert color.abs().max() <= 1
     assert not fields[1].any()
+    assert not own[1].any()
+    guide = geometry(3, 64)[:, :3]
+    assert torch.allclose(fields[0], own[0] + 0.125 * guide[0, 2:], atol=1e-6)
+    assert torch.equal(generator.shading(source, guide)[0], fields[0])
     assert not drawn[1].any()
     assert drawn[0].any()
     assert not (drawn * hole).any()
@@ -96,8 +101,30 @@ def test_a_restorer_does_not_see_the_hole() -> None:
     hole[..., 8:24, 8:24] = 1
     first = torch.rand(1, 3, 32, 48) * 2 - 1
     second = torch.where(hole > 0, torch.rand(1, 3, 32, 48), first)
-    assert torch.equal(restorer(first, hole), restorer(second, hole))
-    assert restorer(first, hole).shape == (1, 3, 32, 48)
+    assert torch.allclose(restorer(first, hole, hole), restorer(second, hole, hole), atol=1e-6)
+    assert restorer(first, hole, hole).shape == (1, 3, 32, 48)
+
+
+def test_a_restorer_sees_of_the_skin_around_an_aperture_only_its_light() -> None:
+    torch.manual_seed(0)
+    restorer, hole, aperture = Restorer(4), torch.zeros(1, 1, 32, 48), torch.zeros(1, 1, 32, 48)
+    hole[..., 8:24, 8:24], aperture[..., 8:24, 8:32] = 1, 1
+    skin = torch.rand(1, 3, 32, 48) * 2 - 1
+    checks = 0.5 * (torch.arange(32)[:, None] % 2 * 2 - 1) * (torch.arange(48) % 2 * 2 - 1)
+    textured = skin + (1 - aperture) * checks
+    inside = skin + (aperture - hole) * checks
+    drawn = restorer(skin, hole, aperture)
+    assert torch.allclose(restorer(textured, hole, aperture), drawn, atol=1e-5)
+    assert (restorer(inside, hole, aperture) - drawn).abs().max() > 1e-3
+
+
+def test_light_fills_what_is_not_seen_and_keeps_what_is_even() -> None:
+    seen = torch.ones(1, 1, 32, 48)
+    seen[..., 8:24, 16:32] = 0
+    window = torch.where(seen > 0, torch.tensor([0.5, -0.25, 0.0])[None, :, None, None], 1.0)
+    filled = light(window, seen)
+    assert filled.shape == window.shape
+    assert torch.allclose(filled, torch.tensor([0.5, -0.25, 0.0])[None, :, None, None].expand_as(filled), atol=0.01)
 
 
 def test_shading_is_nothing_at_first_and_outside_the_face() -> None:

@@ -1,13 +1,17 @@
 """The critic D: patch realism D_I and AU regression D_y of an image (Sec. 4.1)."""
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganimation.networks.drawing import WINDOWS, edges
+from ganimation.networks.muscles import light
+
+PenaltyForm = Literal["mean", "sum"]
 
 
 class Judgement(NamedTuple):
@@ -105,8 +109,6 @@ class ApertureCritic(nn.Module):
             gains as :class:`Critic`, in the last layer too.
     """
 
-    BLUR = 16  # pixels that are averaged
-
     def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
@@ -126,9 +128,7 @@ class ApertureCritic(nn.Module):
         for window in WINDOWS:
             left, top, right, bottom = edges(window, image.shape[2], image.shape[3])
             part, within = (x[:, :, top:bottom, left:right] for x in (image, hole))
-            x = torch.cat(
-                [within * part + (1 - within) * self._light(part.detach(), 1 - within), 2 * within - 1], dim=1
-            )
+            x = torch.cat([within * part + (1 - within) * light(part.detach(), 1 - within), 2 * within - 1], dim=1)
             for layer in self.layers:
                 x = 2 * nn.functional.leaky_relu(layer(x), 0.2)
             realism = 2 * self.realism(x)
@@ -137,8 +137,24 @@ class ApertureCritic(nn.Module):
         realism, shares = (torch.cat(column, dim=1) for column in zip(*found, strict=True))
         return realism, shares
 
-    def _light(self, part: Tensor, seen: Tensor) -> Tensor:
-        """Return a blur of a window of which only a part is seen, (N, 3, h, w)."""
-        blurred, share = (nn.functional.avg_pool2d(x, self.BLUR) for x in (part * seen, seen))
-        size = (part.shape[2], part.shape[3])
-        return nn.functional.interpolate(blurred / (share + 1e-3), size=size, mode="bilinear", align_corners=False)
+
+def gradient_penalty(
+    realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor, form: PenaltyForm = "mean"
+) -> Tensor:
+    """Return E[(||grad D_I(x)||_2 - 1)^2] at points between real and fake images (L_I, last term).
+
+    Args:
+        realism: D_I, from images (N, 3, H, W) to patch realism (N, h, w).
+        real: (N, 3, H, W).
+        fake: (N, 3, H, W).
+        mix: (N,) in [0, 1], the share of ``real``.
+        form: D_I of an image is the ``mean`` over its patches, or, as in the authors' code, what is differentiated is
+            their ``sum``.
+    """
+    share = mix[:, None, None, None]
+    between = (share * real + (1 - share) * fake).detach().requires_grad_()
+    patches = realism(between).flatten(1)
+    of_images = patches.sum(dim=1) if form == "sum" else patches.mean(dim=1)
+    (gradient,) = torch.autograd.grad(of_images.sum(), between, create_graph=True)
+    norms: Tensor = gradient.flatten(1).norm(dim=1)
+    return (norms - 1).square().mean()

@@ -103,13 +103,18 @@ class Generator(nn.Module):
             source: (N, 3, H, W) RGB in [-1, 1].
             condition: (N, num_aus), see :func:`ganimation.model.condition`; a constant map each.
         """
+        x = self.features(source, condition)
+        heads = nn.functional.conv2d(x, torch.cat([self.color.weight, self.attention.weight]), padding=3)
+        return Generated(torch.tanh(heads[:, :3]), torch.sigmoid(heads[:, 3:]))
+
+    def features(self, source: Tensor, condition: Tensor) -> Tensor:
+        """Return the last maps before the heads, (N, width, H, W); arguments as of :meth:`forward`."""
         first, *rest = self.stem
         x = convolve_with_maps(source, condition, first.weight)  # type: ignore[arg-type]
         for layer in rest:
             x = layer(x)
-        x = self.up(self.blocks(self.down(x)))
-        heads = nn.functional.conv2d(x, torch.cat([self.color.weight, self.attention.weight]), padding=3)
-        return Generated(torch.tanh(heads[:, :3]), torch.sigmoid(heads[:, 3:]))
+        features: Tensor = self.up(self.blocks(self.down(x)))
+        return features
 
 
 def halve(channels: int) -> nn.Sequential:

@@ -28,7 +28,7 @@ class Pass:
         fake: (N, 3, H, W), generated images.
         attention: A, (N, 1, H, W), of a conditioned generator; else ``None``.
         hole: (N, 1, H, W) in [0, 1], restored pixels, of a generator of muscles; else ``None``, likewise the next two.
-        fields: S, (N, AUs, H, W).
+        own: the part of the shading fields S that was not measured, (N, AUs, H, W).
         drawn: (N, 1, H, W) in [0, 1], how much each pixel was shaded.
     """
 
@@ -36,7 +36,7 @@ class Pass:
     fake: Tensor
     attention: Tensor | None = None
     hole: Tensor | None = None
-    fields: Tensor | None = None
+    own: Tensor | None = None
     drawn: Tensor | None = None
 
 
@@ -79,8 +79,8 @@ class Game:
             change = batch.target_aus - batch.source_aus
             if phase.apertures_only:  # pixels are moved by the batch's geometry; without a change nothing is shaded
                 change = torch.zeros_like(change)
-            fake, hole, shading, drawn = generator(batch.source, change, batch.geometry)
-            return Pass(batch, fake, hole=hole, fields=shading, drawn=drawn)
+            fake, hole, _, own, drawn = generator(batch.source, change, batch.geometry)
+            return Pass(batch, fake, hole=hole, own=own, drawn=drawn)
         color, attention = generator(batch.source, self.condition(batch.source_aus, batch.target_aus))
         return Pass(batch, blend(batch.source, color, attention), attention)
 

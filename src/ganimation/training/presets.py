@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from ganimation.errors import TrainingError
+from ganimation.rivals.icgan import ENCODERS
 from ganimation.training.config import Phase, TargetMix, TrainingConfig, Weights
 
 #: The paper read literally: Sec. 5 and Eq. 5. lambda_y weighs a squared norm, hence a sum over AUs, and lambda_idt an
@@ -62,8 +63,18 @@ _MUSCLE_WEIGHTS = Weights(
     pair=50.0,
     restore=170.0,
     opening=0.6,
-    shading=0.4,
+    shading=1.0,
     adversarial_form="hinge",
+)
+
+_PAIRS = Phase(
+    "pairs",
+    steps=700,
+    critic_steps=0,
+    paired=0.4,
+    erased=0.6,
+    generator_rate=4e-4,
+    weights=_MUSCLE_WEIGHTS,
 )
 
 _GAME = Phase(
@@ -78,9 +89,9 @@ _GAME = Phase(
     weights=_MUSCLE_WEIGHTS,
 )
 
-#: What ships: shading from pairs and restored apertures from true answers, then a game about apertures alone, which is
-#: cheap; the critic of the whole catches up, then the game about everything, at last with hardly any loss of
-#: expression: folds that only persuade the critic's AUs relax.
+#: What ships: shading from pairs and restored apertures from ground truth, at 64 pixels and at 128; then a game about
+#: apertures alone, which is cheap; the critic of the whole catches up, then the game about everything, at last with
+#: little loss of expression: folds that only persuade the critic's AUs relax.
 BUNDLED = TrainingConfig(
     preset="bundled",
     generator="muscles",
@@ -103,20 +114,11 @@ BUNDLED = TrainingConfig(
     au_balance=0.5,
     augment=True,
     phases=(
-        Phase(
-            "pairs",
-            steps=1200,
-            critic_steps=0,
-            paired=0.4,
-            erased=0.6,
-            generator_rate=4e-4,
-            decay_from=0.5,
-            decay_to=0.2,
-            weights=_MUSCLE_WEIGHTS,
-        ),
+        dataclasses.replace(_PAIRS, name="coarse", steps=1500, size=64),
+        dataclasses.replace(_PAIRS, decay_from=0.5, decay_to=0.2),
         Phase(
             "mouths",
-            steps=2000,
+            steps=2600,
             critic_steps=1,
             apertures_only=True,
             paired=0.25,
@@ -134,7 +136,7 @@ BUNDLED = TrainingConfig(
             steps=800,
             decay_from=0.3,
             decay_to=0.1,
-            weights=dataclasses.replace(_MUSCLE_WEIGHTS, expression=1.0, critic_share=2.0),
+            weights=dataclasses.replace(_MUSCLE_WEIGHTS, expression=4.0, critic_share=1.0),
         ),
     ),
 )
@@ -146,7 +148,7 @@ SMALL = dataclasses.replace(
     size=64,
     phases=tuple(
         dataclasses.replace(phase, steps=steps)
-        for phase, steps in zip(BUNDLED.phases, (3000, 3000, 500, 1000, 800), strict=True)
+        for phase, steps in zip(BUNDLED.phases[1:], (3000, 3000, 500, 1000, 800), strict=True)
     ),
 )
 
@@ -156,13 +158,39 @@ FINETUNE = dataclasses.replace(
     preset="finetune",
     batch=8,
     phases=(
-        dataclasses.replace(BUNDLED.phases[2], steps=20),
-        dataclasses.replace(BUNDLED.phases[3], steps=200, paired=0.5, generator_rate=1e-4),
+        dataclasses.replace(BUNDLED.phases[3], steps=20),
+        dataclasses.replace(BUNDLED.phases[4], steps=200, paired=0.5, generator_rate=1e-4),
     ),
 )
 
+#: The rivals by their own facts; epochs are those of the paper that used some 200,000 faces, see docs/paper.md.
+STARGAN = TrainingConfig(
+    preset="stargan",
+    method="stargan",
+    batch=16,
+    phases=(Phase("adversarial", steps=40_000, decay_from=0.5),),
+)
+CYCLEGAN = TrainingConfig(
+    preset="cyclegan",
+    method="cyclegan",
+    batch=1,
+    buffer=50,
+    phases=(Phase("adversarial", epochs=200, critic_steps=1, generator_rate=2e-4, critic_rate=2e-4, decay_from=0.5),),
+)
+ICGAN = TrainingConfig(
+    preset="icgan",
+    method="icgan",
+    size=64,
+    batch=64,
+    phases=(
+        Phase("adversarial", epochs=25, critic_steps=1, generator_rate=2e-4, critic_rate=2e-4),
+        Phase(ENCODERS, epochs=15, critic_steps=0),
+    ),
+)
+DIAT = dataclasses.replace(CYCLEGAN, preset="diat", method="diat")
+
 PRESETS: Mapping[str, TrainingConfig] = {
-    config.preset: config for config in (PAPER, OFFICIAL, BUNDLED, SMALL, FINETUNE)
+    config.preset: config for config in (PAPER, OFFICIAL, BUNDLED, SMALL, FINETUNE, STARGAN, CYCLEGAN, ICGAN, DIAT)
 }
 
 

@@ -61,7 +61,7 @@ def sheet(generator: AnyGenerator, dataset: FaceDataset, config: TrainingConfig)
                 expect(p, own, wanted, dataset.info.aus) for p, own, wanted in zip(points, shown, asked, strict=True)
             ]
             maps = np.stack([pose(p, q, config.size) for p, q in zip(points, moves, strict=True)])
-            image, hole, fields, _ = generator(source, change, torch.from_numpy(maps).permute(0, 3, 1, 2).to(device))
+            image, hole, fields, *_ = generator(source, change, torch.from_numpy(maps).permute(0, 3, 1, 2).to(device))
             shading = torch.einsum("nkhw,nk->nhw", fields, change)[:, None]
             mask = torch.maximum(shading.clamp(-1, 1), 2 * hole - 1)
         else:

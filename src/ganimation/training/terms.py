@@ -106,7 +106,7 @@ def _restore(at: Context) -> Tensor | None:
 
 
 def _shading(at: Context) -> Tensor | None:
-    return None if at.made.fields is None else at.made.fields.abs().mean()
+    return None if at.made.own is None else at.made.own.abs().mean()
 
 
 GENERATOR_TERMS = (
@@ -118,7 +118,7 @@ GENERATOR_TERMS = (
     Term("generator/pair", _pair, ("pair",), "distance to paired ground truth"),
     Term("generator/restore", _restore, ("restore",), "distance to what was hidden, where it is known", "muscles"),
     Term("generator/opening", _realism_of_openings, ("opening",), "realism of what was restored", "muscles"),
-    Term("generator/shading", _shading, ("shading",), "mean size of the shading fields", "muscles"),
+    Term("generator/shading", _shading, ("shading",), "mean size of what shading adds to what was measured", "muscles"),
 )
 
 
