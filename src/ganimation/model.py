@@ -6,6 +6,7 @@ MODEL/
   generator.safetensors   weights, half precision
   critic.safetensors      weights, half precision; to train on from
   generator.onnx          the generator as the default backend runs it; of one of muscles, what draws its shading fields
+  generator-EMOTION.onnx  instead, of a method that has a network of each emotion
   restorer.onnx           of a generator of muscles, what draws the inside of mouths and eyes that open
   README.md               the model card
 """
@@ -18,12 +19,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from ganimation.action_units import parse_code
+from ganimation.action_units import EMOTIONS, parse_code
 from ganimation.errors import ActionUnitError, ModelError
 from ganimation.faces.crop import CropTemplate
 from ganimation.text import parse_json
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 #: Sides of crops in pixels that a model may have; they are multiples of 4. At 1024 an edit takes over a gigabyte.
 SIZES = (32, 1024)
 CONFIG, GENERATOR, CRITIC, ONNX, RESTORER, CARD = (
@@ -34,6 +35,10 @@ CONFIG, GENERATOR, CRITIC, ONNX, RESTORER, CARD = (
     "restorer.onnx",
     "README.md",
 )
+
+#: Methods that translate to emotions, and those of them that have networks of each emotion.
+METHODS = ("stargan", "cyclegan", "icgan", "diat")
+BY_EMOTION = ("cyclegan", "diat")
 
 Shapes = dict[str, tuple[int, ...]]
 #: Inputs and outputs of a network.
@@ -60,6 +65,8 @@ class ModelConfig:
     Attributes:
         aus: AU codes, in the order of the condition.
         size: side of the crops in pixels.
+        emotions: of a model that translates faces to emotions, their names in the order of the condition, neutral
+            first; it has no AUs, see :mod:`ganimation.rivals`.
         detail: pixels of the crop to one of the networks, along a side; a generator of muscles moves and blends finer
             than it draws.
         condition: ``absolute`` or ``relative``, see :func:`condition`.
@@ -84,11 +91,20 @@ class ModelConfig:
     precision: str = "float32"
     files: Mapping[str, str] = field(default_factory=dict)
     detail: int = 1
+    emotions: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
-        """``conditioned`` for the paper's generator, ``muscles`` for one whose edits are linear in the intensities."""
+        """``conditioned`` for the paper's generator, ``muscles`` for one whose edits are linear in the intensities.
+
+        Of a model with emotions, the name of the method.
+        """
         return str(self.generator["kind"])
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Names of the entries of a target: AUs, or emotions."""
+        return self.aus or self.emotions
 
     @property
     def network_size(self) -> int:
@@ -104,8 +120,15 @@ class ModelConfig:
         image: Shapes = {"source": (3, side, side)}
         if self.kind == "muscles":
             half = side // 2
-            restorer: Ports = ({"window": (3, half, half), "hole": (1, half, half)}, {"color": (3, half, half)})
+            restorer: Ports = (
+                {"window": (3, half, half), "hole": (1, half, half), "aperture": (1, half, half)},
+                {"color": (3, half, half)},
+            )
             return {ONNX: ({**image, "guide": (3, side, side)}, {"fields": (count, side, side)}), RESTORER: restorer}
+        if self.emotions and self.kind in BY_EMOTION:
+            return {emotion_file(name): (image, {"color": (3, side, side)}) for name in self.emotions[1:]}
+        if self.emotions:
+            return {ONNX: ({**image, "target": (len(self.emotions),)}, {"color": (3, side, side)})}
         drawn: Shapes = {"color": (3, side, side), "attention": (1, side, side)}
         return {ONNX: ({**image, "condition": (count,)}, drawn)}
 
@@ -136,6 +159,7 @@ class ModelConfig:
             raise ModelError(f"{path}: format version {version}, this program reads {FORMAT_VERSION}; export it again")
         try:
             content["aus"] = tuple(parse_code(code) for code in content["aus"])
+            content["emotions"] = tuple(content.get("emotions", ()))
             content["template"] = CropTemplate(**content["template"])
             config = ModelConfig(**content)
             config.check()
@@ -154,14 +178,17 @@ class ModelConfig:
         low, high = SIZES
         if type(self.size) is not int or not low <= self.size <= high or self.size % 4:
             raise ValueError(f"size {self.size!r}; it is a multiple of 4 in {low}..{high} pixels")
-        if self.generator.get("kind") not in ("conditioned", "muscles"):
-            raise ValueError(f"generator kind {self.generator.get('kind')!r}; it is conditioned or muscles")
+        kinds = METHODS if self.emotions else ("conditioned", "muscles")
+        if self.generator.get("kind") not in kinds:
+            raise ValueError(f"generator kind {self.generator.get('kind')!r}; it is {' or '.join(kinds)}")
+        if strange := set(self.emotions) - set(EMOTIONS):
+            raise ValueError(f"emotions {', '.join(sorted(strange))}; known are {', '.join(EMOTIONS)}")
         if type(self.detail) is not int or self.detail < 1 or self.size % self.detail:
             raise ValueError(f"detail {self.detail!r}; it divides the size")
         if self.kind == "muscles" and self.network_size % 32:
             raise ValueError(f"size {self.size!r}; with detail {self.detail} it is a multiple of {32 * self.detail}")
-        if not self.aus or len(set(self.aus)) < len(self.aus):
-            raise ValueError("AUs are missing or named twice")
+        if bool(self.aus) == bool(self.emotions) or len(set(self.entries)) < len(self.entries):
+            raise ValueError("AUs are missing or named twice, or there are emotions beside them")
         for name in ("generator", "critic", "training", "files"):
             if not isinstance(getattr(self, name), dict):
                 raise TypeError(f"{name} is {getattr(self, name)!r}; expected an object")
@@ -188,9 +215,15 @@ class ModelConfig:
         return content
 
 
+def emotion_file(emotion: str) -> str:
+    """Return the name of the network that translates neutral faces to an emotion."""
+    return f"generator-{emotion}.onnx"
+
+
 def hash_weights(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of weights in a folder, for :attr:`ModelConfig.files`."""
-    names = [name for name in (GENERATOR, CRITIC, ONNX, RESTORER) if (folder / name).exists()]
+    known = (GENERATOR, CRITIC, ONNX, RESTORER, *map(emotion_file, EMOTIONS))
+    names = [name for name in known if (folder / name).exists()]
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganimation.action_units import EMOTIONS, Request, parse_requests, read_requests
-from ganimation.errors import MediaError
+from ganimation.errors import ActionUnitError, MediaError
 from ganimation.text import printable
 
 if TYPE_CHECKING:
@@ -106,6 +106,11 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
 def read_expression(options: argparse.Namespace, editor: "Editor") -> tuple[Request, ...]:
     """Return what --emotion, --expression and --au ask for; the later overrides the earlier, AU by AU."""
     known = editor.config.aus
+    if editor.config.emotions and (options.au or options.expression):
+        raise ActionUnitError(
+            f"this model ({editor.config.kind}) knows no action units; ask with --emotion for one of "
+            f"{', '.join(editor.config.emotions)}"
+        )
     asked: dict[str, Request] = {}
     if options.emotion:
         asked |= {request.name: request for request in editor.emotion(options.emotion, options.strength)}

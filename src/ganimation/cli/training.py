@@ -10,6 +10,7 @@ from typing import Any
 
 from ganimation.cli.shared import add_command, process, progress, say
 from ganimation.errors import TrainingError, require
+from ganimation.model import METHODS
 
 
 def add(commands: Any) -> None:
@@ -24,9 +25,19 @@ def _add_prepare(commands: Any) -> None:
     parser.add_argument("photos", type=Path, help="folder, searched with its subfolders")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DATASET", help="folder of the data set")
     parser.add_argument("--size", type=int, default=128, help="side of the crops in pixels (default 128)")
-    parser.add_argument("--labels", type=Path, metavar="CSV", help="columns file and identity, session or split")
     parser.add_argument(
-        "--openface", type=Path, metavar="CSV", help="AUs by OpenFace 2: its folder, or one CSV with file"
+        "--labels", type=Path, metavar="CSV", help="columns file and identity, session, split or emotion"
+    )
+    parser.add_argument(
+        "--source", default="", metavar="NAME",
+        help="the photos are of a known data set: rafd, emotionet, openface or cfee (docs/data.md)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--list",
+        type=Path,
+        dest="listed",
+        metavar="CSV",
+        help="of --source: EmotioNet's list, OpenFace's folder or CSV, CFEE's codes",
     )
     parser.add_argument("--jobs", type=int, help="processes (default: all cores)")
 
@@ -40,7 +51,8 @@ def _prepare(options: argparse.Namespace) -> None:
             options.output,
             size=options.size,
             labels=options.labels,
-            openface=options.openface,
+            source=options.source,
+            listed=options.listed,
             jobs=options.jobs,
             progress=advance,
         )
@@ -58,8 +70,13 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("dataset", type=Path, help="a folder that `ganimation prepare` made")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="folder of the run")
     parser.add_argument(
-        "--preset", default="", help="paper, official, small (default) or finetune (default with --init)"
+        "--preset", default="", help="paper, official, bundled, small (default) or finetune (default with --init)"
     )
+    parser.add_argument(
+        "--method", default="", choices=METHODS, metavar="METHOD",
+        help=f"a rival of the paper's comparison instead, by its own preset: {', '.join(METHODS)}",
+    )  # fmt: skip
+    parser.add_argument("--fields", action="store_true", help="print the preset's fields with their meanings, and stop")
     parser.add_argument("--steps", type=int, help="scale the preset's phases to this many steps in all")
     parser.add_argument("--seed", type=int, help="of all randomness (default: the preset's)")
     parser.add_argument(
@@ -82,8 +99,14 @@ def _train(options: argparse.Namespace) -> None:
     from ganimation.training import run
     from ganimation.training.request import TrainRequest
 
+    if options.method and options.preset:
+        raise TrainingError(f"--method {options.method} has its own preset; leave out --preset {options.preset}")
+    options.preset = options.preset or options.method
     asked = {item.name for item in fields(TrainRequest)} & vars(options).keys()
     request = TrainRequest(**{name: getattr(options, name) for name in asked})
+    if options.fields:
+        print(run.fields(request))
+        return
     if options.dry_run:
         estimate = run.estimate(options.dataset, request).text()
         if not process():

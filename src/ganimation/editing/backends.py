@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.errors import ModelError, first_line, require
-from ganimation.model import GENERATOR, ONNX, RESTORER, ModelConfig
+from ganimation.model import GENERATOR, ONNX, RESTORER, ModelConfig, emotion_file
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -82,7 +82,7 @@ def _check(path: Path, network: Network, inputs: Mapping[str, Any], outputs: Map
 def _check_names(path: Path, config: ModelConfig, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     wanted = config.networks()[path.name]
     if set(inputs) != set(wanted[0]) or set(outputs) != set(wanted[1]):
-        raise ModelError(f"{path}: does not fit its config of {len(config.aus)} AUs; export the model again")
+        raise ModelError(f"{path}: does not fit its config of {len(config.entries)} entries; export the model again")
 
 
 def _openvino(folder: Path, config: ModelConfig, threads: int, precision: str) -> dict[str, Network]:
@@ -156,19 +156,27 @@ def _onnxruntime(folder: Path, config: ModelConfig, threads: int, precision: str
     return {file: load(folder / file) for file in config.networks()}
 
 
+def _build(config: ModelConfig) -> Any:
+    if config.emotions:
+        from ganimation.rivals import rival_of
+
+        return rival_of(config).build_generator()
+    from ganimation.networks.build import build_generator
+
+    return build_generator(config.generator, len(config.aus))
+
+
 def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> dict[str, Network]:
     torch = require("torch", "train")
     safetensors = require("safetensors.torch", "train")
-    from ganimation.networks.build import build_generator
-
     path, content = folder / GENERATOR, config.read_weights(folder, GENERATOR)
     try:
         weights = safetensors.load(content)
-        generator = build_generator(config.generator, len(config.aus))
+        generator = _build(config)
         generator.load_state_dict({name: value.float() for name, value in weights.items()})
     except Exception as error:  # safetensors and load_state_dict raise what they like
         raise ModelError(f"{path}: damaged or of another shape ({first_line(error)}); export it again") from error
-    generator.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     if threads:
         torch.set_num_threads(threads)
 
@@ -184,6 +192,11 @@ def _torch(folder: Path, config: ModelConfig, threads: int, precision: str) -> d
 
         return run
 
+    if config.emotions:
+        from ganimation.rivals import rival_of
+
+        parts = rival_of(config).parts(generator)
+        return {ONNX if number < 0 else emotion_file(config.emotions[number]): load(x) for number, x in parts.items()}
     if config.kind == "muscles":
         return {ONNX: load(generator.shading), RESTORER: load(generator.restorer)}
     return {ONNX: load(generator)}

@@ -102,14 +102,14 @@ def run(
                 outcome.failed.append((tasks[waiting[done]].photo, rows[0]["note"]))
             progress(len(manifest), len(tasks))
             if time.monotonic() - written > PACE:
-                _write_manifest(folder, manifest, editor.config.aus)
+                _write_manifest(folder, manifest, editor.config.entries)
                 written = time.monotonic()
     finally:
         _stop(pool, waiting)
         for done, number in waiting.items():  # what was finished while it was stopped
             if number not in manifest and done.done() and not done.cancelled() and done.exception() is None:
                 manifest[number] = done.result()
-        _write_manifest(folder, manifest, editor.config.aus)
+        _write_manifest(folder, manifest, editor.config.entries)
     return outcome
 
 
@@ -149,11 +149,16 @@ def _measured(editor: Editor, edit: Edit, task: Task) -> Iterator[Row]:
             seen = None
         note = "" if seen else "no face is found in the result"
         row = {"face": str(number), "note": note if edit.changed else UNCHANGED}
-        for code in editor.config.aus:
-            row[f"{code}_shown"] = f"{face.face.aus[code]:.4f}"
-            row[f"{code}_asked"] = f"{face.target[code]:.4f}" if code in named else ""
-            row[f"{code}_measured"] = f"{seen.aus[code]:.4f}" if seen else ""
+        for code in editor.config.entries:
+            row[f"{code}_shown"] = _number(face.face.aus.get(code))
+            row[f"{code}_asked"] = _number(face.target[code] if code in named else None)
+            row[f"{code}_measured"] = _number(seen.aus.get(code) if seen else None)
         yield row
+
+
+def _number(value: float | None) -> str:
+    """Return an intensity as text, empty where it is not known: not every AU of a model can be measured here."""
+    return "" if value is None else f"{value:.4f}"
 
 
 def _distance(one: Face, two: Face) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganimation.action_units import REGIONS, Request, emotion_requests, requests_from_mapping
+from ganimation.action_units import REGIONS, Request, emotion_choice, emotion_requests, requests_from_mapping
 from ganimation.editing.films import drive_photo, watch
 from ganimation.editing.portraits import Painter
 from ganimation.editing.result import Edit
@@ -56,7 +56,8 @@ class Editor:
         self._reader = FaceReader(threads)
 
     def __repr__(self) -> str:
-        about = f"{self.config.kind}, {len(self.config.aus)} AUs, faces of {self.config.size} pixels"
+        known = f"{len(self.config.entries)} {'emotions' if self.config.emotions else 'AUs'}"
+        about = f"{self.config.kind}, {known}, faces of {self.config.size} pixels"
         return f"<Editor of {self._folder.name}: {about}, {self.fingerprint}>"
 
     @classmethod
@@ -148,18 +149,24 @@ class Editor:
 
     def session(self, photo: PhotoLike, expression: Expression, faces: Which = "largest") -> Session:
         """Prepare a photo to be rendered at any alpha; arguments and errors as in :meth:`edit`."""
-        requests = (
-            requests_from_mapping(expression, self.config.aus) if isinstance(expression, Mapping) else tuple(expression)
-        )
+        if not isinstance(expression, Mapping):
+            requests = tuple(expression)
+        elif self.config.emotions:
+            requests = emotion_choice(expression, self.config.emotions)
+        else:
+            requests = requests_from_mapping(expression, self.config.aus)
         source = as_photo(photo)
         return self.planner.session(source, choose(self.read(source), faces), requests)
 
     def emotion(self, name: str, strength: float = 1.0) -> tuple[Request, ...]:
-        """Return the requests that make an emotion with this model's AUs, for :meth:`edit`.
+        """Return the requests that make an emotion with this model, for :meth:`edit`.
 
         Raises:
-            ActionUnitError: an unknown emotion or a strength outside [0, 1.5].
+            ActionUnitError: an unknown emotion, or a strength outside [0, 1.5]; of a model without AUs, one that is
+                not 1.
         """
+        if self.config.emotions:
+            return emotion_choice({name: strength}, self.config.emotions)
         return emotion_requests(name, strength, self.config.aus)
 
 

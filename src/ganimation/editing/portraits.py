@@ -19,7 +19,7 @@ from ganimation.faces import mesh
 from ganimation.faces.crop import Moved
 from ganimation.faces.geometry import sides, visible
 from ganimation.faces.pose import apertures, expect
-from ganimation.model import ONNX, RESTORER, ModelConfig, condition
+from ganimation.model import ONNX, RESTORER, ModelConfig, condition, emotion_file
 from ganimation.networks.drawing import BRIGHTEST, DARKEST, WINDOWS, edges
 from ganimation.pixels import normalize
 
@@ -87,6 +87,8 @@ class Painter:
             shown: (AUs,), the intensities that it shows.
         """
         source = normalize(crop)
+        if self._config.emotions:
+            return TranslatedPortrait(self._networks, self._config, source)
         if self._config.kind == "muscles":
             return MusclePortrait(self._networks, self._config, source, np.asarray(points, np.float64), shown)
         return ConditionedPortrait(self._networks[ONNX], self._config, source, shown)
@@ -104,6 +106,33 @@ class ConditionedPortrait:
         conditions = condition(self._config.condition, np.stack(targets), self._shown).astype(np.float32)
         color, attention = self._network(self._source.repeat(len(conditions), axis=0), conditions)
         return Drawn(np.ascontiguousarray(across(color).transpose(1, 2, 0)), across(attention)[0])
+
+
+class TranslatedPortrait:
+    """A face for a method that translates to emotions; it has neither intensities nor a mask.
+
+    Args:
+        networks: by file.
+        config: of the model.
+        source: (S, S, 3) in [-1, 1].
+    """
+
+    def __init__(self, networks: Mapping[str, Network], config: ModelConfig, source: Array) -> None:
+        self._networks, self._config, self._source = networks, config, source
+
+    def draw(self, targets: Sequence[NDArray[np.floating]]) -> Drawn:
+        """Return the face with the emotion whose entry is largest; see :class:`Portrait`."""
+        number, batch = int(np.argmax(targets[0])), _batch(self._source)
+        own = emotion_file(self._config.emotions[number])
+        if ONNX in self._networks:
+            one_hot = np.zeros((1, len(self._config.emotions)), np.float32)
+            one_hot[0, number] = 1.0
+            (color,) = self._networks[ONNX](batch, one_hot)
+        elif own in self._networks:
+            (color,) = self._networks[own](batch)
+        else:  # to neutral, from what it is not known to show
+            color = batch
+        return Drawn(np.ascontiguousarray(color[0].transpose(1, 2, 0)), np.zeros(self._source.shape[:2], np.float32))
 
 
 class MusclePortrait:
@@ -169,7 +198,7 @@ class MusclePortrait:
         still = (aperture - hole)[:, :, None]
         color = still * self._source + hole[:, :, None] * shaded + (1 - aperture)[:, :, None] * warped
         for window in WINDOWS:
-            self._restore(color, hole, window)
+            self._restore(color, hole, aperture, window)
         flow *= (1 - aperture)[:, :, None]
         reach = self._changing(change, flow)
         return Drawn(color, 1 - np.maximum(reach, hole), Moved(flow, 1 - hole, self._source))
@@ -183,18 +212,20 @@ class MusclePortrait:
         whitest = np.maximum(1, 2 / np.maximum(light.max(axis=2), 2e-3))
         return np.asarray(light * np.minimum(factor, whitest)[:, :, None] - 1, np.float32)
 
-    def _restore(self, color: Array, hole: Array, window: tuple[float, float, float, float]) -> None:
+    def _restore(self, color: Array, hole: Array, aperture: Array, window: tuple[float, float, float, float]) -> None:
         """Draw what was hidden in a window of C, in place."""
         left, top, right, bottom = edges(window, self._size, self._size)
-        part, within = color[top:bottom, left:right], hole[top:bottom, left:right]
+        part, within, whole = (x[top:bottom, left:right] for x in (color, hole, aperture))
         if within.max() < HIDDEN:
             return
         ratio = self._config.network_size / self._size
         height, width = (round(side * ratio) for side in within.shape)
-        small, mask = (
-            np.asarray(cv2.resize(x, (width, height), interpolation=cv2.INTER_AREA), np.float32) for x in (part, within)
+        small, *masks = (
+            np.asarray(cv2.resize(x, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+            for x in (part, within, whole)
         )
-        (drawn,) = self._networks[RESTORER](_batch(small), np.ascontiguousarray(mask[None, None]))
+        masks = [np.ascontiguousarray(mask[None, None]) for mask in masks]
+        (drawn,) = self._networks[RESTORER](_batch(small), *masks)
         full = (within.shape[1], within.shape[0])
         large = cv2.resize(np.ascontiguousarray(drawn[0].transpose(1, 2, 0)), full, interpolation=cv2.INTER_CUBIC)
         part += within[:, :, None] * (np.clip(large, -1, 1) - part)

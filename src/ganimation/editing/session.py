@@ -9,7 +9,7 @@ import numpy as np
 from ganimation.action_units import Request
 from ganimation.editing.portraits import Painter, Portrait
 from ganimation.editing.result import SAME, Edit, EditedFace
-from ganimation.errors import FaceError
+from ganimation.errors import ActionUnitError, FaceError
 from ganimation.faces.crop import Transform, apply, cut, paste_back
 from ganimation.faces.reader import Face
 from ganimation.media.images import Photo
@@ -105,7 +105,13 @@ class Planner:
         return Session(photo, [self._plan(photo, face, requests) for face in faces], self._model)
 
     def _plan(self, photo: Photo, face: Face, requests: Sequence[Request]) -> PlannedFace:
-        shown = {code: face.aus.get(code, 0.0) for code in self._config.aus}
+        for request in requests:
+            if request.relative and request.code not in face.aus:
+                raise ActionUnitError(
+                    f"{request.code}: the annotator cannot measure it, so a change from what the photo shows is not "
+                    f"known; ask for an intensity, such as {request.code}=0.5"
+                )
+        shown = {name: face.aus.get(name, 0.0) for name in self._config.entries}
         targets = [
             shown
             | {r.code: r.resolve(shown[r.code]) for r in sorted(requests, key=lambda r: r.side) if r.side in ("", own)}

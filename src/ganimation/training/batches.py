@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import islice
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ Pixels = NDArray[np.float32]
 
 #: Distance between the lips of a mouth that is shut, and of one that is wide open, in shares of the side.
 SHUT, WIDE = 0.015, 0.08
+#: Mouths are of one shape whose heights and widths fall into steps of this size, likewise.
+LIKE_HEIGHT, LIKE_WIDTH = 0.02, 0.05
 #: What opens a mouth: how often it is asked, and between which intensities.
 OPENERS = {
     "AU25": (1.0, 0.2, 1.0),
@@ -126,8 +129,8 @@ class Batches:
         self._paired = np.cumsum(np.where(in_pairs, weights, 0.0))
         self._open = self._shut = self._all
         if any(phase.erased or phase.opened for phase in config.phases):
-            openness = _openness(dataset)
-            self._open, self._shut = np.cumsum(np.maximum(openness**1.5, 0.02)), np.cumsum(openness == 0)
+            openness, rarity = _mouths(dataset)
+            self._open, self._shut = np.cumsum(np.maximum(openness, 0.02) * rarity), np.cumsum(openness == 0)
         self._top = np.quantile(dataset.aus, 0.995, axis=0)
 
     def draw(self, step: int, update: int, phase: Phase) -> Batch:
@@ -211,7 +214,7 @@ class Batches:
     ) -> tuple[Pixels, NDArray[np.float64] | None]:
         """Return a face (size, size, 3) in [-1, 1] and, if they are needed, its landmarks in pixels, both augmented."""
         stored = self._dataset.info.size
-        matrix = _warp(warp, size / stored, stored)
+        matrix = warp_matrix(warp, size / stored, stored)
         face = cv2.warpAffine(self._dataset.image(row), matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
         gain, bias = light.tolist()
         image = np.clip(normalize(np.asarray(face, np.uint8)) * (1.0 + gain) + bias, -1.0, 1.0)
@@ -229,7 +232,7 @@ def _draw_rows(rng: np.random.Generator, cumulative: NDArray[np.float64], count:
     return np.asarray(np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right"), np.int64)
 
 
-def _warp(warp: NDArray[np.float64], scale: float, stored: int) -> NDArray[np.float64]:
+def warp_matrix(warp: NDArray[np.float64], scale: float, stored: int) -> NDArray[np.float64]:
     """Return the 2x3 matrix from a stored face to a training image, about their centres."""
     turn, zoom, shift_x, shift_y = warp
     factor = scale * (1.0 + zoom)
@@ -239,10 +242,18 @@ def _warp(warp: NDArray[np.float64], scale: float, stored: int) -> NDArray[np.fl
     return np.hstack([linear, (centre - linear @ np.full(2, (stored - 1) / 2))[:, None]])
 
 
-def _openness(dataset: FaceDataset) -> NDArray[np.float64]:
-    """Return how far each photo's mouth is open, (faces,) in [0, 1]."""
-    heights = np.array([opening(dataset.landmarks(row), LIPS) for row in range(len(dataset))])
-    return np.asarray(np.clip((heights - SHUT) / (WIDE - SHUT), 0.0, 1.0), np.float64)
+def _mouths(dataset: FaceDataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how far each photo's mouth is open, in [0, 1], and how rare its height and width are together, (faces,).
+
+    Mouths that are open wide and do not smile are rare in photos, and as frequent as others in what is asked.
+    """
+    rows = [dataset.landmarks(row) for row in range(len(dataset))]
+    heights = np.array([opening(points, LIPS) for points in rows])
+    widths = np.array([np.linalg.norm(points[LIPS[0][-1]] - points[LIPS[0][0]]) for points in rows])
+    shapes = np.stack([heights // LIKE_HEIGHT, widths // LIKE_WIDTH], axis=1)
+    _, shape, counts = np.unique(shapes, axis=0, return_inverse=True, return_counts=True)
+    rarity = counts[shape.ravel()] ** -0.5
+    return np.clip((heights - SHUT) / (WIDE - SHUT), 0.0, 1.0), rarity / rarity.mean()
 
 
 def _draw_weights(aus: NDArray[np.float32], balance: float) -> NDArray[np.float64]:
@@ -307,14 +318,21 @@ def plan(config: TrainingConfig, start: int) -> Iterator[tuple[int, int, Phase]]
             yield step, GENERATOR_UPDATE, phase
 
 
+class Draws(Protocol):
+    """What draws the batches of a method."""
+
+    def draw(self, step: int, update: int, phase: Phase) -> Any:
+        """Return this process's share of the batch of an update."""
+
+
 @contextmanager
-def ahead(batches: Batches, config: TrainingConfig, start: int, depth: int = 3) -> Iterator[Iterator[Batch]]:
+def ahead(batches: Draws, config: TrainingConfig, start: int, depth: int = 3) -> Iterator[Iterator[Any]]:
     """Yield the batches of :func:`plan`; a thread prefetches ``depth`` of them."""
     with ThreadPoolExecutor(1, "batches") as pool:
         work = (pool.submit(batches.draw, *key) for key in plan(config, start))
 
-        def stream() -> Iterator[Batch]:
-            waiting: deque[Future[Batch]] = deque(islice(work, depth))
+        def stream() -> Iterator[Any]:
+            waiting: deque[Future[Any]] = deque(islice(work, depth))
             while waiting:
                 batch = waiting.popleft().result()
                 waiting.extend(islice(work, 1))

@@ -19,16 +19,17 @@ from pydantic.fields import FieldInfo
 from ganimation.action_units import parse_code
 from ganimation.errors import ActionUnitError, TrainingError
 from ganimation.model import Condition
+from ganimation.networks.critic import PenaltyForm
 from ganimation.training.averages import WIDTHS
 from ganimation.training.losses import (
     AdversarialForm,
     AttentionForm,
     CycleForm,
     ExpressionForm,
-    PenaltyForm,
     SmoothnessForm,
 )
 
+Method = Literal["ganimation", "stargan", "cyclegan", "icgan", "diat"]
 GeneratorKind = Literal["conditioned", "muscles"]
 _Count = Annotated[int, Field(ge=0)]
 _Positive = Annotated[int, Field(ge=1)]
@@ -94,7 +95,7 @@ class Weights:
     opening: _Factor = 0.0
     """of the realism of what was restored, likewise"""
     shading: _Factor = 0.0
-    """of the size of the shading fields, likewise"""
+    """of the size of what shading adds to what was measured, likewise"""
     adversarial_form: AdversarialForm = "wasserstein"
     """what the critic learns, ``losses.wasserstein`` as in the paper or ``losses.hinge``"""
     expression_form: ExpressionForm = "mean"
@@ -106,7 +107,7 @@ class Weights:
     cycle_form: CycleForm = "absolute"
     """the l1 ``norm`` as printed, the mean of ``absolute`` differences as in the authors' code, or ``perceptual``"""
     penalty_form: PenaltyForm = "mean"
-    """see ``losses.gradient_penalty``"""
+    """see ``networks.critic.gradient_penalty``"""
 
 
 class Drawing(NamedTuple):
@@ -197,6 +198,8 @@ class TrainingConfig:
 
     preset: str
     """the name it started from"""
+    method: Method = "ganimation"
+    """``ganimation``, or a rival, see ``ganimation.rivals``; then the fields of losses and targets are not used"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """of all randomness, together with the step"""
     size: _Positive = 128
@@ -399,7 +402,7 @@ def override(config: TrainingConfig, *changes: str) -> TrainingConfig:
 
 def _set(place: dict[str, Any], path: list[str], value: str, name: str, defaults: Mapping[str, Any]) -> None:
     """Set the field at ``path`` of nested JSON values; what a phase leaves to the run is taken from ``defaults``."""
-    known = [key for key in place if key not in ("preset", "init", "phases", "name")]
+    known = [key for key in place if key not in ("preset", "method", "init", "phases", "name")]
     if not path or path[0] not in known:
         close = difflib.get_close_matches(path[0] if path else "", known, n=1) or known
         raise TrainingError(f"{name}: no such field; did you mean {' or '.join(close)}?")
@@ -446,7 +449,7 @@ def _lines(part: Any, prefix: str) -> Iterator[str]:
     fields: Mapping[str, FieldInfo] = type(part).__pydantic_fields__
     for name, info in fields.items():
         value = getattr(part, name)
-        if name in ("preset", "init", "name"):
+        if name in ("preset", "method", "init", "name"):
             continue
         if dataclasses.is_dataclass(value):
             yield from _lines(value, f"{prefix}{name}.")

@@ -16,10 +16,22 @@ from ganimation.action_units import ACTION_UNITS
 from ganimation.errors import MediaError, ModelError, TrainingError, first_line, require
 from ganimation.faces.crop import CropTemplate
 from ganimation.files import atomic, scratch, strerror
-from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, RESTORER, ModelConfig, hash_weights
-from ganimation.networks.build import AnyGenerator, build_generator
+from ganimation.model import (
+    CARD,
+    CONFIG,
+    CRITIC,
+    GENERATOR,
+    METHODS,
+    ONNX,
+    RESTORER,
+    ModelConfig,
+    emotion_file,
+    hash_weights,
+)
+from ganimation.networks.build import build_generator
 from ganimation.networks.critic import Critic
 from ganimation.networks.muscles import Muscles
+from ganimation.rivals import rival_of
 from ganimation.text import parse_json
 from ganimation.training import checkpoints
 from ganimation.training.averages import synthesize
@@ -62,7 +74,8 @@ def export(run: Path, folder: Path, notes: Path | None = None, average: float | 
     try:
         config = _config(trained, about, step, state["seconds"])
         width = trained["average"] if average is None else average
-        generator = synthesize(run / "averages", width, state["updates"]) if width else state["averages"][0]
+        newest = state["averages"][0] if state["averages"] else state["generator"]
+        generator = synthesize(run / "averages", width, state["updates"]) if width else newest
         critic = state["critic"]
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{run / CONFIG}: damaged, or of another run than its checkpoints ({error})") from error
@@ -94,14 +107,20 @@ def placed(folder: Path) -> Iterator[Path]:
 def _config(trained: Mapping[str, Any], about: Mapping[str, Any], step: int, seconds: float) -> ModelConfig:
     """Return the model's config from what the run recorded of its training and its data set."""
     network = TrainingConfig.from_json(trained)
+    rival = network.method in METHODS
     detail = DETAIL if network.generator == "muscles" else 1
     return ModelConfig(
-        aus=tuple(about["aus"]),
+        aus=() if rival else tuple(about["aus"]),
+        emotions=tuple(about["emotions"]) if rival else (),
         size=network.size * detail,
         condition=network.condition,
-        generator=generator_arguments(network, about["aus"]),
+        generator={"kind": network.method, "width": network.generator_width}
+        if rival
+        else generator_arguments(network, about["aus"]),
         detail=detail,
-        critic={
+        critic={"width": network.critic_width}
+        if rival
+        else {
             "size": trained["size"],
             "width": trained["critic_width"],
             "layers": trained["critic_layers"],
@@ -138,44 +157,61 @@ def write_model(
     """
     safetensors = require("safetensors.torch", "train")
     try:
-        generator = build_generator(config.generator, len(config.aus))
-        critic = Critic(len(config.aus), **config.critic)
+        generator, critic = _build(config)
         generator.load_state_dict(generator_state)
         critic.load_state_dict(critic_state)
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"the weights do not fit the networks of the config ({first_line(error)})") from error
     for name, network in ((GENERATOR, generator), (CRITIC, critic)):
-        halves = {key: value.half().contiguous() for key, value in network.state_dict().items()}
+        halves = {key: _half(value).contiguous() for key, value in network.state_dict().items()}
         (folder / name).write_bytes(safetensors.save(halves))
-    generator.load_state_dict({key: value.half().float() for key, value in generator.state_dict().items()})
+    generator.load_state_dict({key: _half(value).to(value.dtype) for key, value in generator.state_dict().items()})
     write_onnx(generator, config, folder)
     (folder / CONFIG).write_text(replace(config, files=hash_weights(folder)).to_json(), encoding="utf-8")
     (folder / CARD).write_text(card(config) + notes, encoding="utf-8")
 
 
-def write_onnx(generator: AnyGenerator, config: ModelConfig, folder: Path) -> None:
+def _half(value: Tensor) -> Tensor:
+    """Return a tensor in half precision; counters of batches stay as they are."""
+    return value.half() if value.is_floating_point() else value
+
+
+def _build(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
+    """Return a model's networks with fresh weights."""
+    if config.emotions:
+        rival = rival_of(config)
+        return rival.build_generator(), rival.build_critic()
+    return build_generator(config.generator, len(config.aus)), Critic(len(config.aus), **config.critic)
+
+
+def write_onnx(generator: nn.Module, config: ModelConfig, folder: Path) -> None:
     """Write the networks of a generator as ONNX, with the inputs and outputs of :meth:`ModelConfig.networks`.
 
     They take any batch, and any height and width that is a multiple of 4 and at least 8; a restorer's is a multiple of
-    8. What half precision holds without loss, as all weights of an exported model, the file widens when it is loaded.
+    8, and of a method that translates to emotions they are the model's. What half precision holds without loss, as all
+    weights of an exported model, the file widens when it is loaded.
     """
     modules: dict[str, nn.Module] = {ONNX: generator}
     if isinstance(generator, Muscles):
         modules = {ONNX: generator.shading, RESTORER: generator.restorer}
+    if config.emotions:
+        parts = rival_of(config).parts(generator)
+        modules = {ONNX if n < 0 else emotion_file(config.emotions[n]): network for n, network in parts.items()}
     for file, (inputs, outputs) in config.networks().items():
-        step = 8 if file == RESTORER else 4
+        step = 0 if config.emotions else 8 if file == RESTORER else 4
         _write_network(modules[file], inputs, list(outputs), step, folder / file)
 
 
 def _write_network(
     module: nn.Module, inputs: Mapping[str, tuple[int, ...]], outputs: list[str], step: int, path: Path
 ) -> None:
-    """Write one network whose images are of any height and width that is a multiple of ``step``."""
+    """Write one network whose images are of any height and width that is a multiple of ``step``; 0: as they are."""
     onnx = require("onnx", "train")
     require("onnxscript", "train")
     batch = torch.export.Dim("N")
-    height, width = step * torch.export.Dim("part_of_height"), step * torch.export.Dim("part_of_width")
-    images = {0: batch, 2: height, 3: width}
+    images: dict[int, Any] = {0: batch}
+    if step:
+        images |= {2: step * torch.export.Dim("part_of_height"), 3: step * torch.export.Dim("part_of_width")}
     shapes = [images if len(shape) == 3 else {0: batch} for shape in inputs.values()]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -184,7 +220,7 @@ def _write_network(
             module.eval(),
             tuple(torch.zeros(2, *shape) for shape in inputs.values()),
             dynamo=True,
-            dynamic_shapes=dict(zip(inputs, shapes, strict=True)),
+            dynamic_shapes=tuple(shapes),  # in the order of the arguments, whatever their names
             input_names=list(inputs),
             output_names=outputs,
             verbose=False,
@@ -220,15 +256,17 @@ def parameters(network: nn.Module) -> int:
 def card(config: ModelConfig) -> str:
     """Return the model card's facts: what the model is and how it was trained."""
     training = config.training
-    generator = build_generator(config.generator, len(config.aus))
+    generator, _ = _build(config)
     names = "\n".join(f"- {code} {ACTION_UNITS[code].name}" for code in config.aus)
+    by = f"{len(config.aus)} action units ({config.condition} condition)"
+    if config.emotions:
+        names, by = "\n".join(f"- {name}" for name in config.emotions), f"{len(config.emotions)} emotions"
     return (
         f"# A generator for ganimation\n\n"
-        f"Edits a face of {config.size}x{config.size} pixels by {len(config.aus)} action units "
-        f"({config.condition} condition).\n\n"
+        f"Edits a face of {config.size}x{config.size} pixels by {by}.\n\n"
         f"- Generator: {parameters(generator) / 1e6:.2f} million parameters, "
         f"{', '.join(f'{key} {value}' for key, value in config.generator.items())}\n"
         f"- Trained: preset {training['preset']}, {training['steps']} steps, {training['hours']} hours, "
         f"{training['faces']} faces, AUs by {config.annotator}\n\n"
-        f"Action units:\n\n{names}\n"
+        f"{'Emotions' if config.emotions else 'Action units'}:\n\n{names}\n"
     )

@@ -10,14 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import TrainingError, require
 from ganimation.files import atomic
-from ganimation.networks.build import AnyGenerator
 from ganimation.text import parse_json
 from ganimation.training.config import Phase, TrainingConfig
 from ganimation.training.monitor import Finding, Health
-from ganimation.training.samples import sheet, write_png
+from ganimation.training.samples import write_png
 
 
 class Journal:
@@ -44,7 +46,7 @@ class Journal:
         say: Callable[[str], None],
         project: str = "",
     ) -> None:
-        self._run, self._config, self._dataset, self._say = run, config, dataset, say
+        self._run, self._config, self._say = run, config, say
         self._health, self._wrong = Health(), ""
         variance = float(dataset.aus.var(axis=0).mean())
         self._ignorance = {"mean": variance, "sum": variance * len(dataset.info.aus)}
@@ -80,9 +82,8 @@ class Journal:
         self._wrong = found[0].name if found else ""
         return found[0] if found else None
 
-    def sheet(self, step: int, generator: AnyGenerator) -> None:
-        """Write the sheet of pictures, as a PNG and to TensorBoard."""
-        picture = sheet(generator, self._dataset, self._config)
+    def sheet(self, step: int, picture: NDArray[np.uint8]) -> None:
+        """Write a sheet of pictures, RGB (H, W, 3), as a PNG and to TensorBoard."""
         write_png(picture, self._run / "samples" / f"step-{step:08d}.png")
         self._board.add_image("edits", picture, step, dataformats="HWC")
         if self._wandb is not None:

@@ -28,6 +28,7 @@ from torch import Tensor
 from ganimation.data.dataset import FaceDataset
 from ganimation.errors import MediaError, TrainingError, require
 from ganimation.files import atomic
+from ganimation.rivals import RIVALS
 from ganimation.text import parse_json
 from ganimation.training import averages, checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
@@ -37,6 +38,8 @@ from ganimation.training.journal import Journal
 from ganimation.training.losses import Terms, load_features
 from ganimation.training.request import TrainRequest
 from ganimation.training.reread import Rereader
+from ganimation.training.rivals import EmotionBatches, build_duel, emotions_of
+from ganimation.training.samples import sheet
 from ganimation.training.state import Start, State, build_state
 from ganimation.training.terms import check_weights
 from ganimation.training.updates import update_critic, update_generator
@@ -79,40 +82,84 @@ def train(
     check_batch(config, fabric, request.accumulate)
     if request.wandb:
         require("wandb", "wandb")
-    batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
-    game = build_game(config, dataset, fabric)
+    method = (
+        _Rival(config, dataset, fabric, request)
+        if config.method in RIVALS
+        else _Ours(config, dataset, fabric, request, start)
+    )
     with _claim(run, config, dataset, fabric):
-        state = build_state(config, dataset.info.aus, fabric, start, compiled=request.compile)
+        state = method.build_state()
         _resume(state, run, fabric)
         if state.step < config.steps:
             journal = Journal(run, state.step, config, dataset, say, request.wandb) if fabric.is_global_zero else None
-            with closing(journal) if journal else nullcontext(), ahead(batches, config, state.step) as stream:
-                _go_on(game, state, stream, run, request, journal, report)
+            with closing(journal) if journal else nullcontext(), ahead(method.batches, config, state.step) as stream:
+                _go_on(method, state, stream, run, request, journal, report)
     return run
 
 
+class _Ours:
+    """GANimation, as the loop sees a method."""
+
+    def __init__(
+        self, config: TrainingConfig, dataset: FaceDataset, fabric: Fabric, request: TrainRequest, start: Start | None
+    ) -> None:
+        self.config, self.fabric = config, fabric
+        self.batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
+        self._game = build_game(config, dataset, fabric)
+        self._dataset, self._request, self._start = dataset, request, start
+
+    def build_state(self) -> State:
+        """Return the state that a run begins with."""
+        aus = self._dataset.info.aus
+        return build_state(self.config, aus, self.fabric, self._start, compiled=self._request.compile)
+
+    def take_step(self, state: State, phase: Phase, step: int, stream: Iterator[Any]) -> Terms:
+        """Do one step of a phase; return its terms."""
+        return take_step(self._game, state, phase, step, stream, self._request.accumulate)
+
+    def sheet(self, state: State) -> NDArray[np.uint8]:
+        """Return the picture of samples."""
+        return sheet(state.averages[-1], self._dataset, self.config)
+
+
+class _Rival:
+    """A rival, as the loop sees a method."""
+
+    def __init__(self, config: TrainingConfig, dataset: FaceDataset, fabric: Fabric, request: TrainRequest) -> None:
+        self.config, self.fabric = config, fabric
+        self._duel, self._dataset = build_duel(config, dataset, fabric), dataset
+        self.batches = EmotionBatches(dataset, config, self._duel.emotions, fabric.global_rank, fabric.world_size)
+        self.build_state, self.take_step = self._duel.build_state, self._duel.take_step
+        if request.accumulate > 1 or request.compile:
+            raise TrainingError(f"--accumulate and --compile are not for method {config.method}; leave them out")
+
+    def sheet(self, state: State) -> NDArray[np.uint8]:
+        """Return the picture of samples."""
+        return self._duel.sheet(state.generator, self._dataset)
+
+
 def _go_on(
-    game: Game,
+    method: "_Ours | _Rival",
     state: State,
-    stream: Iterator[Batch],
+    stream: Iterator[Any],
     run: Path,
     request: TrainRequest,
     journal: Journal | None,
     report: Report,
 ) -> None:
     """Run the remaining steps."""
-    config, fabric = game.config, game.fabric
+    config, fabric = method.config, method.fabric
     with stopping() as asked_to_stop:
         while state.step < config.steps:
             phase, step = config.at(state.step)
-            terms = take_step(game, state, phase, step, stream, request.accumulate)
+            terms = method.take_step(state, phase, step, stream)
             values, stop = _agree(terms, fabric, stop=asked_to_stop())
             _check_finite(values, state.step, run)
             if config.steers_attention and "mask/mean" in values:
                 state.control.update(values["mask/mean"], config)
                 values["mask/factor"] = state.control.factor
             state.step += 1
-            _write(game, state, phase, values, run, journal, request, stop=stop)
+            _write(method, state, phase, values, run, journal, request, stop=stop)
             report(state.step, values)
             if stop and state.step < config.steps:
                 raise KeyboardInterrupt(f"stopped after step {state.step}; the same command goes on")
@@ -213,7 +260,7 @@ def take_step(game: Game, state: State, phase: Phase, step: int, stream: Iterato
 
 
 def _write(
-    game: Game,
+    method: "_Ours | _Rival",
     state: State,
     phase: Phase,
     values: dict[str, float],
@@ -224,14 +271,14 @@ def _write(
     stop: bool,
 ) -> None:
     """Write metrics and, where due, a sheet, a snapshot of the averages and a checkpoint."""
-    fabric = game.fabric
-    last = state.step == game.config.steps
+    config, fabric = method.config, method.fabric
+    last = state.step == config.steps
     if journal is not None:
         journal.record(state.step, phase, values)
         if last or state.step % request.sheet_every == 0:
-            journal.sheet(state.step, state.averages[-1])
-    every = max(1, game.config.steps // averages.SNAPSHOTS)
-    if journal is not None and game.config.average and (last or state.step % every == 0):
+            journal.sheet(state.step, method.sheet(state))
+    every = max(1, config.steps // averages.SNAPSHOTS)
+    if journal is not None and config.average and (last or state.step % every == 0):
         averages.write_snapshot(run / "averages", state.updates, state.averages)
     if last or stop or state.step % request.checkpoint_every == 0:
         saved = state.to_dict(fabric)
@@ -272,7 +319,7 @@ def _lock(run: Path) -> AbstractContextManager[object]:
 
 
 def _write_config(run: Path, config: TrainingConfig, dataset: FaceDataset) -> None:
-    content = {"training": config.to_json(), "dataset": _about(dataset)}
+    content = {"training": config.to_json(), "dataset": _about(dataset, rival=config.method in RIVALS)}
     path = run / "config.json"
     try:
         if path.exists():
@@ -294,10 +341,11 @@ def _write_config(run: Path, config: TrainingConfig, dataset: FaceDataset) -> No
         raise TrainingError(f"{run}: cannot be used for a run ({error})") from error
 
 
-def _about(dataset: FaceDataset) -> dict[str, Any]:
+def _about(dataset: FaceDataset, *, rival: bool) -> dict[str, Any]:
     info = dataset.info
     template = {"eye_height": info.template.eye_height, "eye_distance": info.template.eye_distance}
-    return {"aus": list(info.aus), "annotator": info.annotator, "template": template, "faces": len(dataset)}
+    about = {"aus": list(info.aus), "annotator": info.annotator, "template": template, "faces": len(dataset)}
+    return about | ({"emotions": emotions_of(dataset)} if rival else {})
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

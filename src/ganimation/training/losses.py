@@ -17,7 +17,6 @@ SmoothnessForm = Literal["squared", "absolute"]
 ExpressionForm = Literal["mean", "sum"]
 AdversarialForm = Literal["wasserstein", "hinge"]
 CycleForm = Literal["absolute", "norm", "perceptual"]
-PenaltyForm = Literal["mean", "sum"]
 Terms = dict[str, Tensor]
 
 
@@ -77,28 +76,6 @@ def openings(shares: Tensor) -> Tensor:
         shares: of each patch that was restored, (N, P) in [0, 1].
     """
     return shares.detach() / (shares.detach().mean(dim=1, keepdim=True) + SMALLEST)
-
-
-def gradient_penalty(
-    realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor, form: PenaltyForm = "mean"
-) -> Tensor:
-    """Return E[(||grad D_I(x)||_2 - 1)^2] at points between real and fake images (L_I, last term).
-
-    Args:
-        realism: D_I, from images (N, 3, H, W) to patch realism (N, h, w).
-        real: (N, 3, H, W).
-        fake: (N, 3, H, W).
-        mix: (N,) in [0, 1], the share of ``real``.
-        form: D_I of an image is the ``mean`` over its patches, or, as in the authors' code, what is differentiated is
-            their ``sum``.
-    """
-    share = mix[:, None, None, None]
-    between = (share * real + (1 - share) * fake).detach().requires_grad_()
-    patches = realism(between).flatten(1)
-    of_images = patches.sum(dim=1) if form == "sum" else patches.mean(dim=1)
-    (gradient,) = torch.autograd.grad(of_images.sum(), between, create_graph=True)
-    norms: Tensor = gradient.flatten(1).norm(dim=1)
-    return (norms - 1).square().mean()
 
 
 def adversarial(realism_fake: Tensor, counts: Tensor | float = 1.0) -> Tensor:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +60,19 @@ def estimate(dataset: Path, request: TrainRequest) -> "Estimate":
     return estimating.estimate(faces, config, fabric, request, begin)
 
 
+def fields(request: TrainRequest) -> str:
+    """Return the fields of the requested configuration with their values and meanings, a line each.
+
+    Raises:
+        TrainingError, ModelError: what is wrong with the request.
+    """
+    require("pydantic", "train")
+    config, _ = _configure(request)
+    from ganimation.training.config import describe
+
+    return describe(config)
+
+
 def _prepare(dataset: Path, request: TrainRequest) -> "tuple[FaceDataset, TrainingConfig, Start | None, Fabric]":
     for module in ("torch", "pyarrow", "pydantic", "lightning_fabric"):
         require(module, "train")
@@ -96,7 +108,7 @@ def _configure(request: TrainRequest) -> "tuple[TrainingConfig, Start | None]":
     if begin is not None and (wrong := begin.misfit(config)):
         raise TrainingError(f"--init {request.init}: its networks are as they are, and {wrong} with --set")
     if request.seed is not None:
-        config = replace(config, seed=request.seed)
+        config = configuring.override(config, f"seed={request.seed}")
     config.check()
     return config, begin
 
@@ -148,7 +160,7 @@ def _precision(request: TrainRequest, config: "TrainingConfig") -> str:
 
     if request.precision != "auto":
         return request.precision
-    if config.generator == "conditioned":
+    if config.generator == "conditioned":  # of rivals, too
         return "32-true"
     if torch.cuda.is_available() and request.accelerator in ("auto", "cuda", "gpu"):
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from ganimation.action_units import half_of
 from ganimation.errors import TrainingError, first_line, require
+from ganimation.faces.shading import measured_shading
 from ganimation.model import CRITIC, GENERATOR, ModelConfig
 from ganimation.networks.build import AnyGenerator, build_generator
 from ganimation.networks.critic import Critic
+from ganimation.networks.muscles import Muscles
 from ganimation.training.averages import WIDTHS
 from ganimation.training.config import TrainingConfig, difference
 from ganimation.training.history import History
@@ -162,6 +164,8 @@ def build_networks(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         generator = build_generator(generator_arguments(config, aus), len(aus))
+        if isinstance(generator, Muscles):
+            generator.shading.measured.copy_(torch.from_numpy(measured_shading(aus)))  # type: ignore[operator]
         critic = Critic(
             len(aus),
             config.size,

@@ -10,9 +10,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ganimation.networks.critic import Judgement
+from ganimation.networks.critic import Judgement, gradient_penalty
 from ganimation.networks.generator import Generated
-from ganimation.training import averages, losses, terms
+from ganimation.training import averages, terms
 from ganimation.training.config import Phase
 from ganimation.training.context import Context, Game, Pass
 from ganimation.training.losses import Terms
@@ -91,7 +91,7 @@ def _penalty(game: Game, state: State, phase: Phase, made: Pass, fake: Tensor) -
     where, batch = None if made.drawn is None else made.drawn.detach(), made.batch
     with game.fabric.autocast():
         realism = _realism(state.critic, where)
-        return losses.gradient_penalty(realism, batch.real, fake, batch.mix, phase.weights.penalty_form)
+        return gradient_penalty(realism, batch.real, fake, batch.mix, phase.weights.penalty_form)
 
 
 def _realism(critic: nn.Module, where: Tensor | None) -> Callable[[Tensor], Tensor]:
