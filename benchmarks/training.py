@@ -30,7 +30,7 @@ from torch import Tensor
 
 from benchmarks.plain import PlainGenerator, peak
 from ganimation.action_units import DEFAULT_AUS
-from ganimation.networks.critic import Critic
+from ganimation.networks.critic import Critic, gradient_penalty
 from ganimation.networks.generator import blend
 from ganimation.training import losses, terms
 from ganimation.training.batches import Batch
@@ -80,7 +80,7 @@ def plain(size: int, width: int, batch: Batch) -> Step:
             "critic/expression": losses.expression(aus, batch.source_aus, "mean"),
         }
         descend(optimizers[1], terms.total(terms.CRITIC_TERMS, values, weights))
-        penalty = losses.gradient_penalty(realism, batch.source, fake.detach(), batch.mix)
+        penalty = gradient_penalty(realism, batch.source, fake.detach(), batch.mix)
         descend(optimizers[1], weights.gradient_penalty * penalty)
 
     def generator_update() -> None:

@@ -71,11 +71,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory, people: list[Path]) -> Path
 
 @pytest.fixture(scope="session")
 def labels(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
-    """A CSV that says who is who; the last person is kept for validation."""
+    """A CSV that says who is who, and smiles; the last person is kept for validation."""
     path = tmp_path_factory.mktemp("labels") / "labels.csv"
     names = sorted(file.relative_to(photos).as_posix() for file in photos.rglob("*.jpg") if file.parent != photos)
-    rows = [f"{n},{n.split('/')[0]},{n.split('/')[0]},{'validation' if 'person3' in n else 'train'}" for n in names]
-    path.write_text("file,identity,session,split\n" + "\n".join(rows) + "\n")
+    rows = []
+    for name in names:
+        person, split = name.split("/")[0], "validation" if "person3" in name else "train"
+        rows.append(f"{name},{person},{person},{split},{'happiness' if 'selfie' in name else 'neutral'}")
+    path.write_text("file,identity,session,split,emotion\n" + "\n".join(rows) + "\n")
     return path
 
 

@@ -1,5 +1,6 @@
 """The Python of the documentation runs as it stands."""
 
+import importlib
 import re
 import shutil
 from pathlib import Path
@@ -27,3 +28,22 @@ def test_the_lines_run(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     if "driver.mp4" in block:
         write_film(Editor().animate("examples/portrait.jpg", {"AU12": 1.0}, [0.0, 0.5, 1.0]), "driver.mp4", 25)
     exec(compile(block, "docs", "exec"), {})
+
+
+def test_symbols_that_the_paper_s_page_names_exist() -> None:
+    text = (ROOT / "docs" / "paper.md").read_text()
+    names = set(re.findall(r"`((?:[a-z_]+\.)+[A-Za-z_.]+)`", text)) - {"training/presets.py"}
+    names = {name for name in names if not name.endswith((".py", ".md"))}
+    assert len(names) > 30
+    for name in names:
+        parts = name.split(".")
+        for length in range(len(parts), 0, -1):
+            try:
+                found: object = importlib.import_module(".".join(["ganimation", *parts[:length]]))
+            except ModuleNotFoundError:
+                continue
+            for attribute in parts[length:]:
+                found = getattr(found, attribute)
+            break
+        else:
+            raise AssertionError(f"{name} is no symbol")

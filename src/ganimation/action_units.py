@@ -274,6 +274,27 @@ def requests_from_mapping(
     return _once(requests)
 
 
+def emotion_choice(expression: Mapping[str, float | str] | Mapping[str, float], known: Sequence[str]) -> tuple[Request]:
+    """Return the request for one emotion as a whole, of a model that knows emotions and no AUs.
+
+    Args:
+        expression: one emotion and 1.
+        known: emotions of the model.
+
+    Raises:
+        ActionUnitError: something else, or an emotion that the model does not know.
+    """
+    names = ", ".join(known)
+    if len(expression) != 1:
+        raise ActionUnitError(f"{len(expression)} emotions asked; this model shows one at a time, of {names}")
+    ((name, value),) = expression.items()
+    if name not in known:
+        raise ActionUnitError(f"{name!r}: this model knows no action units but emotions: {names}")
+    if value != 1:
+        raise ActionUnitError(f"{name} at {value}: this model has no intensities; leave the strength at 1")
+    return (Request(name, 1.0),)
+
+
 def emotion_requests(name: str, strength: float, known: Iterable[str] = DEFAULT_AUS) -> tuple[Request, ...]:
     """Return the requests that make an emotion at ``strength`` in [0, 1.5].
 

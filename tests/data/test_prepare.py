@@ -120,7 +120,7 @@ def test_openface_intensities_are_taken(photos: Path, tmp_path: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         rows = [", ".join(["0", "0.4", *["5.00"] * 17]), ", ".join(["1", "0.9", *[f"{i / 4:.2f}" for i in range(17)]])]
         place.write_text("\n".join([header, *rows]) + "\n")
-    info = prepare(photos, tmp_path / "faces", size=64, openface=folder, jobs=1)
+    info = prepare(photos, tmp_path / "faces", size=64, source="openface", listed=folder, jobs=1)
     assert info.aus == OPENFACE_AUS
     assert info.annotator == "OpenFace 2"
     assert info.counts == {"train": 6}
@@ -227,11 +227,11 @@ def test_bad_openface(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "aus.csv"
     path.write_text("file,confidence,AU01_r\nperson0/studio_portrait.jpg,1,2\n")
     with pytest.raises(DatasetError, match="no column AU02_r"):
-        prepare(photos, tmp_path / "faces", openface=path)
+        prepare(photos, tmp_path / "faces", source="openface", listed=path)
     row = ",".join(["person0/studio_portrait.jpg", *["1"] * 16, "6"])
     path.write_text("file," + ",".join(f"{code}_r" for code in OPENFACE_AUS) + f"\n{row}\n")
     with pytest.raises(DatasetError, match=r"AU45_r is '6'.*\[0, 5\]"):
-        prepare(photos, tmp_path / "faces", openface=path)
+        prepare(photos, tmp_path / "faces", source="openface", listed=path)
 
 
 def test_bad_folders(photos: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ganimation.editing.backends import Network
 from ganimation.editing.portraits import MusclePortrait, Painter
 from ganimation.faces.crop import apply, cut
 from ganimation.faces.geometry import visible
@@ -55,11 +56,11 @@ def test_training_and_editing_compose_alike(model: Path, face: Face) -> None:
     def shading(source: np.ndarray, guide: np.ndarray) -> tuple[np.ndarray]:
         return (generator.shading(*(torch.from_numpy(x) for x in (source, guide))).numpy(),)
 
-    def restorer(window: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray]:
-        return (generator.restorer(*(torch.from_numpy(x) for x in (window, hole))).numpy(),)
+    def restorer(*seen: np.ndarray) -> tuple[np.ndarray]:
+        return (generator.restorer(*(torch.from_numpy(x) for x in seen)).numpy(),)
 
     with torch.inference_mode():
-        networks = {"generator.onnx": shading, "restorer.onnx": restorer}
+        networks: dict[str, Network] = {"generator.onnx": shading, "restorer.onnx": restorer}
         drawn = MusclePortrait(networks, alike, small, points, shown).draw([target])
         seen = visible(points)
         maps = pose(seen, expect(seen, shown, target, config.aus), config.network_size)
@@ -99,11 +100,11 @@ def test_a_portrait_computes_its_fields_once(model: Path, face: Face) -> None:
         calls.append(source.shape)
         return (np.zeros((1, len(config.aus), *source.shape[2:]), np.float32),)
 
-    def restorer(window: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray]:
+    def restorer(window: np.ndarray, hole: np.ndarray, aperture: np.ndarray) -> tuple[np.ndarray]:
         return (window,)
 
     crop, points, shown = face
-    networks = {"generator.onnx": shading, "restorer.onnx": restorer}
+    networks: dict[str, Network] = {"generator.onnx": shading, "restorer.onnx": restorer}
     portrait = MusclePortrait(networks, config, crop.astype(np.float32) / 127.5 - 1, points, shown)
     for level in (0.1, 0.5, 0.9):
         target = shown.copy()

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -330,7 +331,8 @@ def _hostile_recipe(rng: random.Random) -> str:
 def try_text(prepared: Path, folder: Path, rng: random.Random) -> None:
     """Read a damaged or hostile expression, timeline, table, list of labels or list of OpenFace."""
     from ganimation.action_units import DEFAULT_AUS, OPENFACE_AUS, read_requests
-    from ganimation.data.labels import read_labels, read_openface
+    from ganimation.data.labels import read_labels
+    from ganimation.data.sources import SOURCES
     from ganimation.editing.tasks import tasks_of_table
     from ganimation.editing.timeline import read_timeline
 
@@ -343,7 +345,9 @@ def try_text(prepared: Path, folder: Path, rng: random.Random) -> None:
         (".csv", "photo,face,AU12,strength,emotion\na.png,1,0.2..0.8,,\nb.png,all,,0.5,happiness\n",
          lambda path: tasks_of_table(path, DEFAULT_AUS)),
         (".csv", "file,identity,split\na.jpg,x,train\nb.jpg,y,validation\n", read_labels),
-        (".csv", f"{openface}\na.jpg,0.9,{','.join(['1.5'] * 17)}\n", read_openface),
+        (".csv", f"{openface}\na.jpg,0.9,{','.join(['1.5'] * 17)}\n", partial(SOURCES["openface"], ["a.jpg"])),
+        (".csv", "URL,AU1,AU 12,emotion\nhttp://a.b/a.jpg,0,999,happy\n", partial(SOURCES["emotionet"], ["a.jpg"])),
+        (".csv", "file,identity,emotion,AU1,AU12\na.jpg,7,Happy,-1,0.6\n", partial(SOURCES["cfee"], ["a.jpg"])),
     ]  # fmt: skip
     suffix, text, reader = rng.choice(readers)
     path = folder / f"a{suffix}"

@@ -9,7 +9,8 @@ from ganimation.training.terms import check_weights
 
 
 def test_presets_by_name() -> None:
-    assert {preset(name) for name in ("paper", "official", "bundled", "small", "finetune")} == set(PRESETS.values())
+    names = ("paper", "official", "bundled", "small", "finetune", "stargan", "cyclegan", "icgan", "diat")
+    assert {preset(name) for name in names} == set(PRESETS.values())
     with pytest.raises(TrainingError, match="one of paper, official, bundled, small"):
         preset("papre")
 

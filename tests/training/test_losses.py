@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganimation.networks.critic import gradient_penalty
 from ganimation.training import losses, terms
 from ganimation.training.config import Weights
 from ganimation.training.terms import CRITIC_TERMS, GENERATOR_TERMS
@@ -29,14 +30,14 @@ def test_the_penalty_of_a_linear_critic(slope: float) -> None:
         return slope * (images * direction).sum(dim=(1, 2, 3))[:, None, None]
 
     real, fake = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 8, 8)
-    penalty = losses.gradient_penalty(realism, real, fake, torch.rand(4))
+    penalty = gradient_penalty(realism, real, fake, torch.rand(4))
     assert penalty.item() == pytest.approx((slope - 1) ** 2, abs=1e-4)
 
 
 def test_the_penalty_teaches_the_critic() -> None:
     weight = torch.ones(3, 4, 4, requires_grad=True)
     images = torch.randn(2, 3, 4, 4)
-    penalty = losses.gradient_penalty(lambda x: (x * weight).sum(dim=(1, 2, 3))[:, None], images, images, torch.rand(2))
+    penalty = gradient_penalty(lambda x: (x * weight).sum(dim=(1, 2, 3))[:, None], images, images, torch.rand(2))
     penalty.backward()
     norm = weight.detach().norm()
     assert weight.grad is not None
@@ -50,7 +51,7 @@ def test_the_penalty_looks_between_real_and_fake() -> None:
         seen.append(images.detach())
         return images.sum(dim=(1, 2, 3))[:, None]
 
-    losses.gradient_penalty(realism, torch.ones(2, 3, 2, 2), torch.zeros(2, 3, 2, 2), torch.tensor([0.25, 1.0]))
+    gradient_penalty(realism, torch.ones(2, 3, 2, 2), torch.zeros(2, 3, 2, 2), torch.tensor([0.25, 1.0]))
     assert seen[0][0].unique().item() == 0.25
     assert seen[0][1].unique().item() == 1.0
 

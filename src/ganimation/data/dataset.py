@@ -3,7 +3,8 @@
     DATASET/
       dataset.json                        format, AUs, annotator, crop template, counts, what was skipped and why
       train-00000-of-00006.parquet        image (JPEG bytes and path), landmarks (478 times x and y, as shares of the
-                                          side), one float32 column an AU, source, identity, session
+                                          side), one float32 column an AU, source, identity, session,
+                                          emotion
       validation-00000-of-00001.parquet   the same for every other split
 
 Row groups are small and uncompressed, so that any face can be read from the memory-mapped file without its neighbours;
@@ -95,7 +96,7 @@ def schema(aus: Sequence[str]) -> Any:
     """Return the Arrow schema of a shard, with the note that tells Hugging Face ``datasets`` what is a picture."""
     pa = require("pyarrow", "train")
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    texts = ("source", "identity", "session")
+    texts = ("source", "identity", "session", "emotion")
     landmarks = ("landmarks", pa.list_(pa.float32(), 2 * LANDMARKS))
     columns = [
         ("image", image),
@@ -119,6 +120,7 @@ class FaceDataset:
         info: what ``dataset.json`` says.
         aus: (N, AUs) float32 intensities in [0, 1].
         sessions: (N,) int64, equal where photos are of one shooting, -1 where none is known.
+        emotions: (N,), names in :data:`ganimation.action_units.EMOTIONS`, ``None`` where none is known.
         identities: (N,) int64, equal where photos show one person, -1 where unknown.
 
     Raises:
@@ -139,6 +141,10 @@ class FaceDataset:
         except (OSError, ValueError) as error:
             raise DatasetError(f"{folder}: a shard is damaged ({error}); prepare the data set again") from error
         self.aus = self._intensities(folder, tables)
+        self.emotions: list[str | None] = [None] * len(self)
+        if "emotion" in self._files[0].schema_arrow.names:  # older data sets have no such column
+            found = [file.read(columns=["emotion"])["emotion"] for file in self._files]
+            self.emotions = [emotion for column in found for emotion in column.to_pylist()]
         self.sources: list[str] = [name for table in tables for name in table["source"].to_pylist()]
         self.sessions = _codes([name for table in tables for name in table["session"].to_pylist()])
         self.identities = _codes([name for table in tables for name in table["identity"].to_pylist()])

@@ -10,10 +10,10 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -22,12 +22,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ganimation.action_units import DEFAULT_AUS, OPENFACE_AUS
+from ganimation.action_units import DEFAULT_AUS
 from ganimation.data.dataset import FORMAT_VERSION, DatasetInfo, write_shards
-from ganimation.data.labels import SPLITS, PhotoLabel, read_labels, read_openface
+from ganimation.data.labels import SPLITS, MeasuredFace, PhotoLabel, read_labels
+from ganimation.data.sources import SOURCES, Source
 from ganimation.errors import DatasetError, MediaError, MissingExtraError, require
 from ganimation.faces.annotator import ANNOTATOR
-from ganimation.faces.crop import CropTemplate, apply, cut
+from ganimation.faces.crop import CropTemplate, Transform, apply, cut
 from ganimation.faces.reader import FaceReader
 from ganimation.files import atomic
 from ganimation.media.formats import SUFFIXES, find_photos
@@ -56,7 +57,8 @@ def prepare(
     *,
     size: int = 128,
     labels: Path | None = None,
-    openface: Path | None = None,
+    source: str = "",
+    listed: Path | None = None,
     jobs: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DatasetInfo:
@@ -67,7 +69,8 @@ def prepare(
         folder: the data set; made if missing. One that is complete and of the same photos is left as it is.
         size: side of the crops in pixels.
         labels: a CSV for :func:`ganimation.data.labels.read_labels`.
-        openface: CSVs for :func:`ganimation.data.labels.read_openface`, instead of measuring AUs here.
+        source: the form of a known data set, one of :data:`ganimation.data.sources.SOURCES`; empty for any photos.
+        listed: its list, folder or codes, where it has one.
         jobs: processes; all cores if ``None``.
         progress: called with photos done and photos in all.
 
@@ -88,17 +91,18 @@ def prepare(
     names = [name for name in found if _is_text(name)]
     if not names:
         raise DatasetError(f"{photos}: no photos in this folder ({' '.join(sorted(SUFFIXES))})")
-    known = _known(names, labels, openface)
-    aus, annotator = (OPENFACE_AUS, "OpenFace 2") if openface else (DEFAULT_AUS, ANNOTATOR)
-    plan = Plan(str(photos), size, CropTemplate(), annotator, aus)
+    given = _known(names, labels, source, listed)
+    known, names = given.labels, list(given.labels)
+    plan = Plan(str(photos), size, CropTemplate(), given.annotator or ANNOTATOR, given.aus or DEFAULT_AUS)
     fingerprint = _fingerprint(plan, photos, names, known)
     parts = _open_folder(folder, fingerprint)
     if parts is None:
         return DatasetInfo.read(folder)
     chunks = [names[start : start + PHOTOS_PER_PART] for start in range(0, len(names), PHOTOS_PER_PART)]
     _run(plan, chunks, known, parts, jobs or os.cpu_count() or 1, progress)
-    odd = [name for name in found if not _is_text(name)]
-    info = _join(plan, parts, len(chunks), folder, odd)
+    passed_over = {ascii(name)[1:-1]: "the file's name is not text (UTF-8)" for name in found if not _is_text(name)}
+    passed_over |= {name: f"not in the folder; the list has it from {url}" for name, url in given.missing.items()}
+    info = _join(plan, parts, len(chunks), folder, passed_over)
     shutil.rmtree(parts)
     return info
 
@@ -112,28 +116,32 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _known(names: list[str], labels: Path | None, openface: Path | None) -> dict[str, PhotoLabel]:
-    """Return what the CSVs say of each photo."""
+def _known(names: list[str], labels: Path | None, source: str, listed: Path | None) -> Source:
+    """Return what the source and the CSV say of each photo; the CSV counts more."""
+    if source and source not in SOURCES:
+        raise DatasetError(f"--source {source}: it is one of {', '.join(SOURCES)}")
+    if listed and not source:
+        raise DatasetError(f"--list {listed}: name what it is with --source {' or '.join(SOURCES)}")
+    found = SOURCES[source](names, listed) if source else Source({name: PhotoLabel() for name in names})
     known = read_labels(labels) if labels else {}
     if strange := known.keys() - set(names):
         raise DatasetError(
             f"{labels}: names {len(strange)} photos that are not there, for example {min(strange)}; "
             f"'file' is relative to the photos' folder, like {names[0]}"
         )
-    if openface is None:
-        return known
-    measured = read_openface(openface)
-    result = {}
-    for name in names:
-        label = known.get(name, PhotoLabel())
-        aus = measured.get(name, measured.get(Path(name).with_suffix("").as_posix()))
-        result[name] = PhotoLabel(label.identity, label.session, label.split, aus)
-    if all(label.aus is None for label in result.values()):
-        raise DatasetError(f"{openface}: names none of the photos, for example {names[0]}")
-    return result
+    if not found.labels:
+        raise DatasetError(f"{listed}: none of its {len(found.missing)} photos is in the folder; download them first")
+    joined = {}
+    for name, label in found.labels.items():
+        own = known.get(name, PhotoLabel(split=label.split))
+        joined[name] = PhotoLabel(
+            own.identity or label.identity, own.session or label.session, own.split, own.emotion or label.emotion,
+            label.faces,
+        )  # fmt: skip
+    return replace(found, labels=joined)
 
 
-def _fingerprint(plan: Plan, photos: Path, names: list[str], known: dict[str, PhotoLabel]) -> str:
+def _fingerprint(plan: Plan, photos: Path, names: list[str], known: Mapping[str, PhotoLabel]) -> str:
     """Return a digest of everything that decides the parts; a photo counts by name, size and time of change."""
     stats = [(name, (photos / name).stat()) for name in names]
     files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
@@ -171,7 +179,7 @@ def _open_folder(folder: Path, fingerprint: str) -> Path | None:
 def _run(
     plan: Plan,
     chunks: list[list[str]],
-    known: dict[str, PhotoLabel],
+    known: Mapping[str, PhotoLabel],
     parts: Path,
     jobs: int,
     progress: Callable[[int, int], None],
@@ -233,7 +241,7 @@ def _reader() -> FaceReader:
     return FaceReader(threads=1)
 
 
-def _make_part(plan: Plan, names: list[str], known: dict[str, PhotoLabel], path: Path) -> None:
+def _make_part(plan: Plan, names: list[str], known: Mapping[str, PhotoLabel], path: Path) -> None:
     """Turn photos into the rows of one part, and reasons for those that gave none."""
     pa, parquet = require("pyarrow", "train"), require("pyarrow.parquet", "train")
     rows = []
@@ -248,7 +256,7 @@ def _make_part(plan: Plan, names: list[str], known: dict[str, PhotoLabel], path:
         ("image", pa.binary()),
         ("landmarks", pa.list_(pa.float32())),
         ("aus", pa.list_(pa.float32())),
-        *((key, pa.string()) for key in ("identity", "session", "split")),
+        *((key, pa.string()) for key in ("identity", "session", "split", "emotion")),
     ]
     part = pa.schema([("row", pa.struct(fields)), ("name", pa.string()), ("reason", pa.string())])
     with atomic(path) as temporary:
@@ -268,12 +276,12 @@ def _row(plan: Plan, name: str, label: PhotoLabel) -> dict[str, Any] | str:
     detail = 1.0 / float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))  # pixels of the photo to one of the crop
     if detail < MIN_DETAIL:
         return f"face too small: its crop covers {detail * plan.size:.0f} pixels of the photo"
-    if plan.aus == OPENFACE_AUS:
-        if label.aus is None:
-            return "no AU intensities in the OpenFace files"
-        aus = list(label.aus)
-    else:
+    if plan.annotator == ANNOTATOR:
         aus = [faces[0].aus[code] for code in plan.aus]
+    elif (given := _measured(label.faces, transform, plan.size)) is None:
+        return f"no AU intensities by {plan.annotator} for its largest face"
+    else:
+        aus = list(given.aus)
     landmarks = ((apply(transform, faces[0].points) + 0.5) / plan.size).astype(np.float32)
     crop = cv2.cvtColor(cut(image, transform, plan.size), cv2.COLOR_RGB2BGR)
     options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
@@ -281,10 +289,24 @@ def _row(plan: Plan, name: str, label: PhotoLabel) -> dict[str, Any] | str:
     return {
         "image": encoded, "landmarks": landmarks.ravel().tolist(), "aus": aus,
         "identity": label.identity, "session": label.session, "split": label.split,
+        "emotion": label.emotion,
     }  # fmt: skip
 
 
-def _join(plan: Plan, parts: Path, count: int, folder: Path, odd: list[str]) -> DatasetInfo:
+def _measured(faces: Sequence[MeasuredFace], transform: Transform, size: int) -> MeasuredFace | None:
+    """Return the face whose landmarks lie on the crop, nearest to its middle; without landmarks the first."""
+    if not any(face.points for face in faces):
+        return faces[0] if faces else None
+    best, nearest = None, 0.5
+    for face in faces:
+        if face.points:
+            away = apply(transform, np.array(face.points)).mean(axis=0) / size - 0.5
+            if (distance := float(np.abs(away).max())) < nearest:
+                best, nearest = face, distance
+    return best
+
+
+def _join(plan: Plan, parts: Path, count: int, folder: Path, passed_over: Mapping[str, str]) -> DatasetInfo:
     """Join the parts into shards and write ``dataset.json``.
 
     Args:
@@ -292,7 +314,7 @@ def _join(plan: Plan, parts: Path, count: int, folder: Path, odd: list[str]) -> 
         parts: their folder.
         count: how many there are.
         folder: the data set.
-        odd: photos that were passed over because their names are not text.
+        passed_over: photos that were never opened, with the reason.
 
     Raises:
         DatasetError: no photo gave a face; nothing is left behind.
@@ -303,7 +325,7 @@ def _join(plan: Plan, parts: Path, count: int, folder: Path, odd: list[str]) -> 
     skipped = tuple(
         {"path": entry["name"], "reason": entry["reason"]} for entry in _entries(parts, count) if entry["row"] is None
     )
-    skipped += tuple({"path": ascii(name)[1:-1], "reason": "the file's name is not text (UTF-8)"} for name in odd)
+    skipped += tuple({"path": name, "reason": reason} for name, reason in passed_over.items())
     if not splits:
         shutil.rmtree(parts)
         (folder / ".fingerprint").unlink()
@@ -335,4 +357,5 @@ def _rows(plan: Plan, parts: Path, count: int, split: str) -> Iterator[dict[str,
                 "source": entry["name"],
                 "identity": row["identity"],
                 "session": row["session"],
+                "emotion": row["emotion"],
             }
