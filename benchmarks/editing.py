@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from benchmarks.plain import PlainGenerator, peak
 from ganimation.cli import main as command
 from ganimation.data.dataset import FaceDataset
-from ganimation.editing.portraits import Drawn, Painter, Portrait
+from ganimation.editing.portraits import Drawn, Portrait, PortraitFactory
 from ganimation.media.images import read_image
 from ganimation.model import ModelConfig, bundled
 from ganimation.training.quantize import export_int8
@@ -73,7 +73,7 @@ def network(dataset: Path, threads: int, rounds: int) -> None:
     faces, shown = portraits(data, config), np.zeros(aus)
     target = np.array([EXPRESSION.get(code, 0.0) for code in config.aus])
 
-    def whole(painter: Painter, turn: int) -> Drawn:
+    def whole(painter: PortraitFactory, turn: int) -> Drawn:
         return painter.portrait(*faces[turn % FACES], shown).draw([target])
 
     def frame(known: list[Portrait], turn: int) -> Drawn:
@@ -86,10 +86,10 @@ def network(dataset: Path, threads: int, rounds: int) -> None:
         export_int8(bundled(), small, data)
         kinds = [("onnxruntime", "float32", bundled()), ("openvino", "float32", bundled())]
         kinds += [("openvino", "bfloat16", bundled()), ("onnxruntime", "int8", small), ("openvino", "int8", small)]
-        exact = Painter(bundled(), config, "onnxruntime", threads)
+        exact = PortraitFactory(bundled(), config, "onnxruntime", threads)
         for backend, precision, folder in kinds:
             asked = "float32" if precision == "int8" else precision
-            painter = Painter(folder, ModelConfig.read(folder), backend, threads, asked)
+            painter = PortraitFactory(folder, ModelConfig.read(folder), backend, threads, asked)
             known = [painter.portrait(*face, shown) for face in faces]
             for portrait in known:
                 portrait.draw([target])

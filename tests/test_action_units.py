@@ -93,10 +93,19 @@ def test_strength_is_the_share_of_the_way_and_takes_no_smile_away() -> None:
 
 
 def test_an_emotion_whose_main_au_is_lacking_is_refused() -> None:
-    with pytest.raises(ActionUnitError, match=r"contempt is made of AU14 .dimpler., which this model does not know"):
-        au.emotion_requests("contempt", 1.0)
-    asked = {request.code: request.value for request in au.emotion_requests("contempt", 1.0, au.OPENFACE_AUS)}
-    assert asked["AU14"] == 0.8
+    with pytest.raises(ActionUnitError, match=r"disgust is made of AU09 .* which this model does not know"):
+        au.emotion_requests("disgust", 1.0, ("AU12", "AU17"))
+
+
+def test_contempt_is_one_sided_without_the_dimpler() -> None:
+    asked = {request.name: request for request in au.emotion_requests("contempt", 1.0)}
+    assert (asked["AU12R"].resolve(0.1), asked["AU12L"].resolve(0.1)) == (au.ONE_SIDED, 0.0)
+    assert "AU12" not in asked
+    assert all(request.value == 0 for name, request in asked.items() if name != "AU12R")
+    half = {request.name: request for request in au.emotion_requests("contempt", 0.5)}
+    assert half["AU12R"].resolve(0.0) == pytest.approx(au.ONE_SIDED / 2)
+    known = {request.name: request.value for request in au.emotion_requests("contempt", 1.0, au.OPENFACE_AUS)}
+    assert known["AU14"] == 0.8
 
 
 def test_bad_emotions() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ganimation.data.dataset import DatasetInfo, FaceDataset
 from ganimation.evaluation.features import Features
-from ganimation.evaluation.judges import CLASSIFIERS, EMOTIONS, EmotionVote, Landmarks68, Verdicts
+from ganimation.evaluation.judges import CLASSIFIERS, EMOTIONS, EmotionVote, Landmarks68, LinearAuModel
 from tools.facs import CODED, FOLDS, ROOT, agreement, cross_validate, fit, read_codes, read_emotions, write_between
 
 #: Share of each block (see ``evaluation/features.py``) and ridge, chosen among a dozen settings on the same folds.
@@ -63,7 +63,7 @@ def judge(
     scores = agreement(cross_validate(inputs, codes, people, shares, ridge), codes)
     weights, bias = fit(inputs, codes, shares, ridge)
     icc = {code: score[0] for code, score in zip(CODED, scores, strict=True)}
-    Verdicts(CODED, weights, bias, icc).save(ROOT / "src" / "ganimation" / "evaluation" / "assets" / name)
+    LinearAuModel(CODED, weights, bias, icc).save(ROOT / "src" / "ganimation" / "evaluation" / "assets" / name)
     return scores
 
 

@@ -1,7 +1,7 @@
 """The vocabulary of the Facial Action Coding System: an action unit's name, the muscle that makes it, where it shows.
 
-Knows nothing of pictures. Intensities are in [0, 1] everywhere; FACS codes (0 and A-E, written 0-5) exist only at the
-door and pass through :func:`intensity_from_facs`. An *expression* is a ``dict[str, float]`` from AU code to intensity.
+Knows nothing of pictures. Intensities are in [0, 1] everywhere; FACS codes (0 and A-E, written 0-5) occur only in
+input files; :func:`intensity_from_facs` converts them. An *expression* is a ``dict[str, float]`` of AU intensities.
 """
 
 import difflib
@@ -72,7 +72,7 @@ _ALL = (
 #: Every AU this package knows, by code.
 ACTION_UNITS: Mapping[str, ActionUnit] = {unit.code: unit for unit in _ALL}
 
-#: The most that an emotion can be asked for; 1 is its recipe.
+#: Largest strength of an emotion; at 1 the AUs have the intensities of its recipe.
 MAX_STRENGTH = 1.5
 
 #: The seven basic emotions and contempt as AU recipes.
@@ -80,7 +80,7 @@ MAX_STRENGTH = 1.5
 #: Which AUs: EMFACS (Friesen & Ekman, EMFACS-7: Emotional Facial Action Coding System, 1983) in the form tabulated by
 #: Matsumoto, Keltner, Shiota, O'Sullivan & Frank, "Facial expressions of emotion", Handbook of Emotions, 3rd ed., 2008,
 #: with fear as the paper's introduction lists it. AU23 of anger is shown through AU24, the lip pressor, which the
-#: default AUs have. Contempt is one-sided in life and two-sided here, and its AU14 is not among the default AUs.
+#: default AUs have. Contempt is one-sided; of a model without AU14 it is AU12 of the right side alone (R12 in EMFACS).
 #: Intensities: ours, chosen so that ``strength`` 1 is a full but natural expression.
 EMOTIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
@@ -92,6 +92,10 @@ EMOTIONS: Mapping[str, Mapping[str, float]] = {
     "disgust": {"AU09": 0.8, "AU10": 0.7, "AU15": 0.3, "AU17": 0.5},
     "contempt": {"AU12": 0.3, "AU14": 0.8},
 }
+
+
+#: Intensity of AU12 of the right side in contempt, of a model without AU14.
+ONE_SIDED = 0.6
 
 
 def half_of(code: str) -> int | None:
@@ -153,11 +157,11 @@ def intensity_from_facs(code: float) -> float:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of one AU: an intensity in [0, 1], or, if ``relative``, a change in [-1, 1] of what is shown.
+    """Request for one AU: a target intensity in [0, 1] or, if ``relative``, a change of the source in [-1, 1].
 
-    ``side`` is ``L`` or ``R`` for the person's left or right alone, empty for both. Of an intensity that is not
-    relative, ``strength`` is the share of the way to it from what is shown, and with ``raises`` a face that shows more
-    keeps that.
+    ``side`` is ``L`` or ``R`` for the person's left or right side alone, empty for both. If the request is absolute,
+    ``strength`` interpolates from the source intensity (0) to the target (1) and extrapolates above 1, and with
+    ``raises`` the target is at least the source intensity.
     """
 
     code: str
@@ -173,7 +177,7 @@ class Request:
         return self.code + self.side
 
     def resolve(self, shown: float) -> float:
-        """Return the intensity asked for, in [0, 1], of a face that shows ``shown``."""
+        """Return the target intensity in [0, 1], given the source intensity ``shown``."""
         if self.relative:
             return min(1.0, max(0.0, shown + self.value))
         goal = max(self.value, shown) if self.raises else self.value
@@ -183,7 +187,7 @@ class Request:
 def parse_request(text: str, known: Iterable[str] = tuple(ACTION_UNITS)) -> Request:
     """Parse ``AU12=0.8`` (absolute) or ``AU12=+0.3`` / ``AU12=-0.3`` (relative to what the photo shows).
 
-    ``AU12L=0.8`` and ``AU12R=0.8`` ask it of the person's left or right alone.
+    ``AU12L=0.8`` and ``AU12R=0.8`` apply to the person's left or right side alone.
 
     Raises:
         ActionUnitError: not of that form, an unknown AU, or a value out of range.
@@ -225,7 +229,7 @@ def parse_requests(texts: Iterable[str], known: Iterable[str] = tuple(ACTION_UNI
 
 
 def _once(requests: Sequence[Request]) -> tuple[Request, ...]:
-    """Return the requests if each is of another AU."""
+    """Return the requests unchanged; raise an error if an AU is named twice for the same side."""
     names = [request.name for request in requests]
     for name in names:
         if names.count(name) > 1:
@@ -300,8 +304,8 @@ def emotion_requests(name: str, strength: float, known: Iterable[str] = DEFAULT_
 
     ``strength`` is the share of the way from what a photo shows to the recipe: 0 is the photo, 1 the recipe, more goes
     beyond it. Every AU in ``known`` is asked for: those of the recipe, which never fall below what is shown, and those
-    outside it, which go to 0. AUs of the recipe that ``known`` lacks are left out, if they are the lesser part of it.
-    Blinking (AU45) is left as the photo shows it.
+    outside it, which go to 0. AUs of the recipe that ``known`` lacks are left out, if they are the lesser part of it;
+    contempt without AU14 is AU12 of the right side alone. Blinking (AU45) is left as the photo shows it.
 
     Raises:
         ActionUnitError: an unknown emotion (the nearest is named), one whose main AUs ``known`` lacks, or a strength
@@ -313,6 +317,10 @@ def emotion_requests(name: str, strength: float, known: Iterable[str] = DEFAULT_
     if not 0.0 <= strength <= MAX_STRENGTH:
         raise ActionUnitError(f"strength {strength:g}: it lies in [0, {MAX_STRENGTH:g}]")
     recipe, known = EMOTIONS[name], tuple(known)
+    if name == "contempt" and "AU14" not in known and "AU12" in known:
+        others = tuple(Request(code, 0.0, strength=strength) for code in known if code not in ("AU12", "AU45"))
+        smile = Request("AU12", ONE_SIDED, side="R", strength=strength, raises=True)
+        return (*others, smile, Request("AU12", 0.0, side="L", strength=strength))
     lacking = [code for code in recipe if code not in known]
     if sum(recipe[code] for code in lacking) > sum(recipe.values()) / 2:
         names = ", ".join(f"{code} ({ACTION_UNITS[code].name})" for code in lacking)

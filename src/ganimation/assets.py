@@ -1,7 +1,7 @@
 """Files that ship inside the package: read whole, and checked against the ``SHA256SUMS`` beside them.
 
-A damaged network often still loads and computes nonsense, so nothing is used whose digest differs. Whoever replaces a
-file makes the list again: ``cd src/ganimation/faces/assets && sha256sum *.onnx *.npz > SHA256SUMS``.
+A damaged network often still loads and computes nonsense, so nothing is used whose digest differs. After replacing a
+file, regenerate the list: ``cd src/ganimation/faces/assets && sha256sum *.onnx *.npz > SHA256SUMS``.
 """
 
 import hashlib

@@ -50,12 +50,12 @@ class MissingExtraError(GanimationError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error of another library says; its class where it says nothing."""
+    """Return the first line of another library's error message, or the error's class name if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import ``module`` or say which extra brings it.
+    """Import ``module``, or raise an error that names the extra that installs it.
 
     Raises:
         MissingExtraError: ``module`` is not installed.

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all; what killed programs left is swept."""
+"""Atomic writes of files and folders, and removal of temporary files that killed processes left behind."""
 
 import os
 import shutil
@@ -13,15 +13,15 @@ from ganimation.errors import MediaError
 
 try:
     import fcntl
-except ImportError:  # Windows has none: nothing is swept there
+except ImportError:  # not on Windows: leftover files are not removed there
     fcntl = None  # type: ignore[assignment]
 
-_UMASK = os.umask(0)  # can only be asked by setting it, which no two threads may do
+_UMASK = os.umask(0)  # reading the umask means setting it, which is not thread-safe: read it once, at import
 os.umask(_UMASK)
 
 #: Marks temporary files as this program's.
 _MARK = ".partial"
-#: Seconds in which a temporary file may be young enough that its writer has not locked it yet.
+#: Age in seconds up to which a temporary file is not removed, since its writer may not have locked it yet.
 _YOUNG = 60.0
 
 _swept: set[Path] = set()
@@ -30,10 +30,10 @@ _sweeping = threading.Lock()
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that becomes ``path`` if the block ends well and vanishes if it does not.
+    """Yield a temporary path beside ``path``; rename it to ``path`` on success, delete it if the block raises.
 
-    The temporary file is locked while it is written. What killed programs left behind in the folder is removed when a
-    process first writes there: files that are named like ours and that nobody holds.
+    The temporary file is locked while it is written. The first write of a process to a folder also removes temporary
+    files that killed processes left there: those that have our suffix and that no process has locked.
 
     Raises:
         MediaError: the file system refuses (read-only, full).
@@ -46,7 +46,7 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         if fcntl is None:
-            os.close(handle)  # Windows renames no file that is open
+            os.close(handle)  # Windows cannot rename an open file
         else:
             with suppress(OSError):  # some network file systems have no locks; the file's age protects it there
                 fcntl.flock(handle, fcntl.LOCK_EX)
@@ -64,21 +64,21 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def strerror(error: Exception) -> str:
-    """Return what the system said, of an error that :func:`atomic` raised, or of any other."""
+    """Return the operating system's message for an error of :func:`atomic`, or the text of any other error."""
     cause = error.__cause__ if isinstance(error, MediaError) else error
     return str((cause.strerror if isinstance(cause, OSError) else None) or error)
 
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``folder`` that vanishes at the end, as :func:`atomic` does with files.
+    """Yield an empty, locked temporary folder beside ``folder`` and delete it at the end.
 
     Raises:
         OSError: the file system refuses.
     """
     _sweep_once(folder.parent)
     temporary = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", suffix=_MARK)
-    with temporary as name, closing(Hold(Path(name))):
+    with temporary as name, closing(FolderLock(Path(name))):
         yield Path(name)
 
 
@@ -105,15 +105,15 @@ def sweep(folder: Path, now: float) -> None:
 
 
 def remove_if_free(path: Path, now: float) -> None:
-    """Remove a file or folder of this user that nobody holds, and that is not so young that its maker may still come.
+    """Remove a file or folder if this user owns it, no process has locked it, and it is older than a minute.
 
     Args:
-        path: of it.
+        path: of the file or folder.
         now: seconds since the epoch.
     """
     if fcntl is None:
         return
-    with suppress(OSError):  # somebody else may be faster, or hold it
+    with suppress(OSError):  # another process may have removed or locked it
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             found = os.fstat(handle)
@@ -124,8 +124,8 @@ def remove_if_free(path: Path, now: float) -> None:
             os.close(handle)
 
 
-class Hold:
-    """Hold a folder, so that nobody sweeps it, until it is closed or this process ends."""
+class FolderLock:
+    """Lock on a folder that keeps :func:`sweep` from removing it, until it is closed or this process ends."""
 
     def __init__(self, folder: Path) -> None:
         self._handle = -1
@@ -135,7 +135,7 @@ class Hold:
                 fcntl.flock(self._handle, fcntl.LOCK_EX)
 
     def close(self) -> None:
-        """Let it go."""
+        """Release the lock."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

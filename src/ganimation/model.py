@@ -4,10 +4,10 @@ MODEL/
   config.json             AUs, crop size and template, condition, shape of the networks, how it was trained, and the
                           SHA-256 of each file of weights
   generator.safetensors   weights, half precision
-  critic.safetensors      weights, half precision; to train on from
-  generator.onnx          the generator as the default backend runs it; of one of muscles, what draws its shading fields
+  critic.safetensors      weights, half precision; to continue training from
+  generator.onnx          the generator as the default backend runs it; for kind ``muscles``, its shading network
   generator-EMOTION.onnx  instead, of a method that has a network of each emotion
-  restorer.onnx           of a generator of muscles, what draws the inside of mouths and eyes that open
+  restorer.onnx           kind ``muscles`` only: the network that inpaints opening mouths and eyes
   README.md               the model card
 """
 
@@ -67,15 +67,15 @@ class ModelConfig:
         size: side of the crops in pixels.
         emotions: of a model that translates faces to emotions, their names in the order of the condition, neutral
             first; it has no AUs, see :mod:`ganimation.rivals`.
-        detail: pixels of the crop to one of the networks, along a side; a generator of muscles moves and blends finer
-            than it draws.
+        detail: side of the crop divided by the side of the networks' images; a generator of kind ``muscles`` warps and
+            blends at the crop's resolution and runs its networks at the lower one.
         condition: ``absolute`` or ``relative``, see :func:`condition`.
         generator: ``kind``, ``conditioned`` or ``muscles``, and the arguments of :class:`ganimation.networks.generator.
             Generator` or :class:`ganimation.networks.muscles.Muscles`.
         critic: arguments of :class:`ganimation.networks.critic.Critic`.
         template: where the eyes lie in the crops.
-        annotator: who measured the AUs it was trained on.
-        training: how it was trained: steps, hours, data; for people.
+        annotator: name and version of the annotator of the training data.
+        training: metadata of the training: steps, hours, data; not needed to use the model.
         precision: of ``generator.onnx``, ``float32`` or ``int8``.
         files: SHA-256 of each file of weights, by name, in hexadecimal.
     """
@@ -108,7 +108,7 @@ class ModelConfig:
 
     @property
     def network_size(self) -> int:
-        """Side in pixels of what the networks see."""
+        """Side in pixels of the networks' input images."""
         return self.size // self.detail
 
     def networks(self) -> dict[str, Ports]:
@@ -168,10 +168,10 @@ class ModelConfig:
         return config
 
     def check(self) -> None:
-        """Check what the rest of the program relies on.
+        """Check the invariants that the rest of the program relies on.
 
         Raises:
-            ValueError: a value that no model has; it is named.
+            ValueError, TypeError: a value is invalid; the message names it.
         """
         if self.condition not in ("absolute", "relative"):
             raise ValueError(f"condition {self.condition!r}; it is absolute or relative")
@@ -194,7 +194,7 @@ class ModelConfig:
                 raise TypeError(f"{name} is {getattr(self, name)!r}; expected an object")
 
     def read_weights(self, folder: Path, name: str) -> bytes:
-        """Return a file of weights that is what was exported.
+        """Return the content of a file of weights after checking its SHA-256.
 
         Args:
             folder: of the model.

@@ -1,4 +1,4 @@
-"""Pixels as files hold them, uint8, and as networks see them, float32 in [-1, 1]."""
+"""Conversion between uint8 pixels, as files hold them, and float32 images in [-1, 1], as networks take them."""
 
 from typing import TYPE_CHECKING
 

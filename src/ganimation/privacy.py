@@ -1,6 +1,6 @@
 """Telemetry of other libraries, switched off before they are imported.
 
-What was found to call home, and the library's own means against it:
+Libraries that send usage data, and the setting of each that switches it off:
 
 - ONNX Runtime sends usage events (device id, executable, OS, CPU, memory): ``ORT_DISABLE_TELEMETRY``.
 - OpenVINO sends an event to Google Analytics when it is imported, by the package ``openvino_telemetry``; where that

@@ -1,4 +1,4 @@
-"""Text that came from elsewhere: JSON that is parsed, names and numbers that are read, and what is safe to print."""
+"""Handling of untrusted text: parse JSON within limits, parse numbers, shorten messages, escape control characters."""
 
 import json
 import math
@@ -11,7 +11,7 @@ MAX_JSON = 16_000_000
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON (RFC 8259) whose size, depth and numbers are sane.
+    """Parse JSON (RFC 8259) within limits on size, depth and numbers.
 
     Raises:
         ValueError: not JSON, not UTF-8, longer than :data:`MAX_JSON`, nested deeper than :data:`MAX_DEPTH`, or with a
@@ -65,7 +65,7 @@ def shorten(text: str, length: int = 40) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return a text as one line that a terminal shows and does not obey, and that UTF-8 holds.
+    r"""Return a text as one line without terminal control sequences, encodable as UTF-8.
 
     Control characters (C0, C1, line and paragraph separators, bidirectional overrides) and bytes of file names that are
     not text are escaped: ``\x1b``, ``\n``, ``\xe9``.

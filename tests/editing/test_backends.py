@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ganimation.editing.backends import Array
 from ganimation.editing.editor import Editor
-from ganimation.editing.portraits import Painter
+from ganimation.editing.portraits import PortraitFactory
 from ganimation.errors import ModelError
 from ganimation.faces.crop import apply, cut
 from ganimation.faces.reader import FaceReader
@@ -40,7 +40,7 @@ def load() -> Callable[..., Callable[..., Array]]:
         if name == "openvino":
             pytest.importorskip("openvino", reason="the extra openvino is not installed")
         config = ModelConfig.read(bundled())
-        painter, shown = Painter(bundled(), config, name, 1, **options), np.zeros(len(config.aus))
+        painter, shown = PortraitFactory(bundled(), config, name, 1, **options), np.zeros(len(config.aus))
         target = np.array([{"AU12": 0.7, "AU25": 0.8, "AU05": 0.8}.get(code, 0.0) for code in config.aus])
 
         def edit(crop: NDArray[np.uint8], points: NDArray[np.float64]) -> Array:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganimation.editing.backends import Network
-from ganimation.editing.portraits import MusclePortrait, Painter
+from ganimation.editing.portraits import MusclePortrait, PortraitFactory
 from ganimation.faces.crop import apply, cut
 from ganimation.faces.geometry import visible
 from ganimation.faces.pose import expect, pose
@@ -33,7 +33,7 @@ def face(portrait: Path, model: Path, reader: FaceReader) -> Face:
 def draw(model: Path, face: Face, change: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
     config = ModelConfig.read(model)
     target = face[2] + np.array([change.get(code, 0.0) for code in config.aus])
-    drawn = Painter(model, config, "torch", 1).portrait(*face).draw([target])
+    drawn = PortraitFactory(model, config, "torch", 1).portrait(*face).draw([target])
     return drawn.color, drawn.attention
 
 

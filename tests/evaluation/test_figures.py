@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,16 +8,16 @@ from ganimation.action_units import DEFAULT_AUS, Request
 from ganimation.editing.editor import Editor
 from ganimation.errors import ActionUnitError, FaceError, MediaError
 from ganimation.evaluation import figures
-from ganimation.evaluation.figures import FIGURES, SIDE, Order, Sheet
+from ganimation.evaluation.figures import FIGURES, SIDE, FigureInput, Sheet
 from ganimation.media.images import Photo, read_image
 
 SMILE = (Request("AU12", 0.8), Request("AU06", 0.3, relative=True))
 
 
 @pytest.fixture(scope="module")
-def order(model: Path, portrait: Path) -> Order:
+def order(model: Path, portrait: Path) -> FigureInput:
     photo = read_image(portrait)
-    return Order(Editor(model, threads=1), [("one", photo), ("two", photo)], SMILE)
+    return FigureInput(Editor(model, threads=1), [("one", photo), ("two", photo)], SMILE)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def order(model: Path, portrait: Path) -> Order:
         ("limits", 2, 4),
     ],
 )
-def test_each_figure_has_its_pictures_and_labels(order: Order, name: str, rows: int, columns: int) -> None:
+def test_each_figure_has_its_pictures_and_labels(order: FigureInput, name: str, rows: int, columns: int) -> None:
     sheet = FIGURES[name](order)
     assert [len(row) for row in sheet.rows] == [columns] * rows
     assert len(sheet.row_labels) in (0, rows)
@@ -44,7 +45,7 @@ def test_each_figure_has_its_pictures_and_labels(order: Order, name: str, rows: 
     assert not np.array_equal(first, last)
 
 
-def test_alpha_0_is_the_photo_and_the_level_0_of_nothing_too(order: Order) -> None:
+def test_alpha_0_is_the_photo_and_the_level_0_of_nothing_too(order: FigureInput) -> None:
     sheet = FIGURES["interpolation"](order)
     photo = FIGURES["emotions"](order).rows[0][0]
     assert photo is not None
@@ -53,13 +54,24 @@ def test_alpha_0_is_the_photo_and_the_level_0_of_nothing_too(order: Order) -> No
     assert sheet.title == "AU12 0.80  AU06 +0.30"
 
 
-def test_an_emotion_the_model_cannot_make_is_named_and_left_empty(order: Order) -> None:
+def test_all_seven_emotions_are_drawn_and_contempt_without_the_dimpler_says_so(order: FigureInput) -> None:
     sheet = FIGURES["emotions"](order)
-    assert sheet.column_labels[-1] == "contempt\n(needs AU14)"
-    assert sheet.rows[0][-1] is None
+    assert sheet.column_labels[-1] == "contempt\n(AU12R, no AU14)"
+    assert all(picture is not None for picture in sheet.rows[0])
 
 
-def test_failures_come_last(order: Order) -> None:
+def test_a_comparison_has_a_row_a_method(order: FigureInput) -> None:
+    sheet = FIGURES["comparison"](dataclasses.replace(order, others=(("again", order.editor),)))
+    assert list(sheet.row_labels) == [order.editor.name, "again"]
+    assert list(sheet.column_labels)[:2] == ["photo", "happiness"]
+    assert len(sheet.rows[0]) == 8
+    for first, second in zip(*sheet.rows, strict=True):
+        assert first is not None
+        assert second is not None
+        assert np.array_equal(first, second)
+
+
+def test_failures_come_last(order: FigureInput) -> None:
     sheet = FIGURES["limits"](order)
     assert sheet.captions is not None
     gains = [float(sheet.captions[row, 1].split()[1]) for row in range(2)]
@@ -83,24 +95,24 @@ def test_sheets_are_written(tmp_path: Path, suffix: str, head: bytes) -> None:
     assert (tmp_path / f"figure{suffix}").read_bytes().startswith(head)
 
 
-def test_letters_of_a_pdf_stay_letters(order: Order, tmp_path: Path) -> None:
+def test_letters_of_a_pdf_stay_letters(order: FigureInput, tmp_path: Path) -> None:
     figures.save(Sheet([[np.zeros((8, 8, 3), np.uint8)]], ["AU12"]), tmp_path / "figure.svg")
     assert "<text" in (tmp_path / "figure.svg").read_text()
 
 
-def test_interpolation_moves(order: Order, tmp_path: Path) -> None:
+def test_interpolation_moves(order: FigureInput, tmp_path: Path) -> None:
     figures.draw("interpolation", order, tmp_path / "figure.gif")
     assert (tmp_path / "figure.gif").read_bytes()[:4] == b"GIF8"
 
 
-def test_what_cannot_be_drawn_is_said(order: Order, tmp_path: Path) -> None:
+def test_what_cannot_be_drawn_is_said(order: FigureInput, tmp_path: Path) -> None:
     with pytest.raises(ActionUnitError, match="unknown figure 'fig4'; it is one of interpolation, single-aus"):
         figures.draw("fig4", order, tmp_path / "figure.png")
     with pytest.raises(MediaError, match="the figure wild does not move"):
         figures.draw("wild", order, tmp_path / "figure.gif")
     with pytest.raises(MediaError, match=r"figure.txt"):
         figures.draw("wild", order, tmp_path / "figure.txt")
-    wall = Order(order.editor, [("wall", Photo(np.zeros((64, 64, 3), np.uint8)))], SMILE)
+    wall = FigureInput(order.editor, [("wall", Photo(np.zeros((64, 64, 3), np.uint8)))], SMILE)
     for name in FIGURES:
         with pytest.raises(FaceError):
             figures.draw(name, wall, tmp_path / "figure.png")

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from ganimation.evaluation.evaluators import Evaluators
 from ganimation.evaluation.features import Features
-from ganimation.evaluation.judges import EMOTIONS, EmotionVote, Identity, Landmarks68, Verdicts
+from ganimation.evaluation.judges import EMOTIONS, EmotionVote, Identity, Landmarks68, LinearAuModel
 from ganimation.faces.crop import CropTemplate, crop_from_photo, cut
 from ganimation.faces.reader import FaceReader
 from ganimation.media.images import read_image
@@ -66,10 +66,10 @@ def test_the_judges_know_how_good_they_are(evaluators: Evaluators) -> None:
 def test_verdicts_survive_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(50, 2)) * [1e-6, 1]
-    fit = Verdicts(("AU01", "AU12"), weights, np.array([0.1, 0.2]), {"AU01": 0.5, "AU12": 0.75})
+    fit = LinearAuModel(("AU01", "AU12"), weights, np.array([0.1, 0.2]), {"AU01": 0.5, "AU12": 0.75})
     fit.save(tmp_path / "judge.npz")
     monkeypatch.setattr("ganimation.evaluation.judges._asset", lambda name: (tmp_path / name).read_bytes())
-    again = Verdicts.load("judge.npz")
+    again = LinearAuModel.load("judge.npz")
     assert again.aus == fit.aus
     assert dict(again.icc) == fit.icc
     assert np.allclose(again.bias, fit.bias)

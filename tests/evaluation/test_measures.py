@@ -98,8 +98,8 @@ def test_gain_of_the_perfect_the_copy_and_the_half_hearted(trials: list[Trial], 
 
 def test_change_in_place(trials: list[Trial]) -> None:
     change = np.tile([3.0, 1.0], (len(trials), 1))
-    assert measures.in_place(trials, change, DEFAULT_AUS) == {"upper": 0.75, "lower": 0.25}
-    nothing = measures.in_place(trials, 0 * change, DEFAULT_AUS)
+    assert measures.region_locality(trials, change, DEFAULT_AUS) == {"upper": 0.75, "lower": 0.25}
+    nothing = measures.region_locality(trials, 0 * change, DEFAULT_AUS)
     assert np.isnan(list(nothing.values())).all()
 
 
@@ -277,7 +277,7 @@ def test_the_worst_are_found(trials: list[Trial], shown: Array) -> None:
     identity[full[4]] = 0.7
     answers = answers_of(read, trials, change=change, psnr=psnr, identity=identity)
     answers.pictures[rows["true"]] = 200
-    found = measures.badness(trials, answers, faces_of(shown), DEFAULT_AUS, SEEN)
+    found = measures.error_scores(trials, answers, faces_of(shown), DEFAULT_AUS, SEEN)
     worst = {name: int(np.nanargmax(values)) for name, values in found.items()}
     assert worst == {
         "expression gain (annotator)": rows["emotion"],

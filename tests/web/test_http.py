@@ -21,7 +21,7 @@ from ganimation.editing.editor import Editor
 from ganimation.errors import FaceError, MediaError
 from ganimation.media.images import Photo, read_image, write_image
 from ganimation.media.provenance import read_provenance
-from ganimation.web import desk
+from ganimation.web import photo_state
 from ganimation.web.store import PREFIX, Store
 from tests.web.conftest import served
 
@@ -141,7 +141,10 @@ def test_drawings_are_few_at_once(monkeypatch: pytest.MonkeyPatch, portrait: Pat
     editor, store = Editor(threads=1), Store()
     try:
         shown = page.Page(editor, store, 10**7)
-        work, values = desk.open_work(editor, portrait, tmp_path / "before.jpg", 10**7), [0.5] * len(editor.config.aus)
+        work, values = (
+            photo_state.open_photo_state(editor, portrait, tmp_path / "before.jpg", 10**7),
+            [0.5] * len(editor.config.aus),
+        )
         with contextlib.ExitStack() as taken:
             for _ in range(guards.AT_ONCE["drawing"]):
                 taken.enter_context(shown.turns.held("drawing"))
@@ -172,12 +175,12 @@ def test_the_page_says_where_nothing_changes(monkeypatch: pytest.MonkeyPatch, po
     editor, store = Editor(threads=1), Store()
     try:
         shown = page.Page(editor, store, 10**7)
-        work = desk.open_work(editor, portrait, tmp_path / "before.jpg", 10**7)
+        work = photo_state.open_photo_state(editor, portrait, tmp_path / "before.jpg", 10**7)
         asked = work.shown | {"AU12": 0.9}
         values = [asked[code] for code in editor.config.aus]
         assert shown._draw(work, False, *values)[-1] == ""
-        edit = desk.draw(work, asked)
-        monkeypatch.setattr(desk, "draw", lambda work, asked: replace(edit, changed=False))
+        edit = photo_state.draw(work, asked)
+        monkeypatch.setattr(photo_state, "draw", lambda work, asked: replace(edit, changed=False))
         assert "changes no pixel with this model; ask for more" in shown._draw(work, False, *values)[-1]
         assert shown._draw(work, False, *work.shown.values())[-1] == ""  # nothing was asked
     finally:
@@ -232,7 +235,7 @@ def test_files_of_visitors_go_after_their_time_and_at_the_end() -> None:
 
 def test_a_desk_remembers_what_was_asked(portrait: Path, tmp_path: Path) -> None:
     editor = Editor(threads=1)
-    work = desk.open_work(editor, portrait, tmp_path / "before.jpg", 10**7)
+    work = photo_state.open_photo_state(editor, portrait, tmp_path / "before.jpg", 10**7)
     shown = work.asked
     smile = shown | {"AU12": 0.8}
     work.remember(smile)
@@ -249,41 +252,41 @@ def test_a_desk_remembers_what_was_asked(portrait: Path, tmp_path: Path) -> None
     assert work.was_undone(smile | {"AU04": 0.6})
     assert work.step(1) == smile | {"AU04": 0.6}
     assert not work.was_undone(smile | {"AU04": 0.6})
-    for number in range(desk.RECENT + 3):
-        path = desk.show(work, desk.draw(work, smile), tmp_path / f"{number}.jpg")
+    for number in range(photo_state.RECENT + 3):
+        path = photo_state.show(work, photo_state.draw(work, smile), tmp_path / f"{number}.jpg")
     made, _ = read_provenance(path)
     assert made is not None
-    assert len(list(tmp_path.glob("[0-9]*.jpg"))) == desk.RECENT
-    as_json, line = desk.recipe(work, work.asked)
+    assert len(list(tmp_path.glob("[0-9]*.jpg"))) == photo_state.RECENT
+    as_json, line = photo_state.recipe(work, work.asked)
     assert '"AU04": 0.6' in as_json
     assert line == "ganimation edit portrait.jpg --au AU04=0.60 AU12=0.80 -o portrait-edited.jpg"
-    color, change = desk.masks(desk.draw(work, smile))
+    color, change = photo_state.masks(photo_state.draw(work, smile))
     assert color.shape == change.shape == (256, 256, 3)
     assert change.max() > 128
-    untouched = desk.draw(work, shown)
+    untouched = photo_state.draw(work, shown)
     assert np.array_equal(untouched.image, work.preview.photo.pixels)
-    assert desk.masks(untouched)[1].max() == 0
+    assert photo_state.masks(untouched)[1].max() == 0
     with pytest.raises(FaceError, match="no photo yet"):
-        desk.need(None)
+        photo_state.need(None)
 
 
 def test_a_face_is_chosen_by_a_click(sheet: Path, tmp_path: Path) -> None:
-    work = desk.open_work(Editor(threads=1), sheet, tmp_path / "before.jpg", 10**8)
+    work = photo_state.open_photo_state(Editor(threads=1), sheet, tmp_path / "before.jpg", 10**8)
     assert len(work.preview.faces) > 4
     left, top, width, height = work.preview.faces[3].face.box
     assert work.face_at(left + width / 2, top + height / 2) == 4
     assert work.face_at(-5, -5) is None
     work.choose(4)
     assert work.asked == work.preview.faces[3].shown
-    assert "--face 4" in desk.recipe(work, work.asked)[1]
+    assert "--face 4" in photo_state.recipe(work, work.asked)[1]
 
 
 def test_a_face_is_found_again_at_the_photos_own_size(sheet: Path, tmp_path: Path) -> None:
     editor = Editor(threads=1)
-    work = desk.open_work(editor, sheet, tmp_path / "before.jpg", 10**8)
+    work = photo_state.open_photo_state(editor, sheet, tmp_path / "before.jpg", 10**8)
     number = 1 + int(np.argmin([planned.shown["AU12"] for planned in work.preview.faces]))
     work.choose(number)
-    desk.finish(editor, work, work.shown | {"AU12": 0.9}, tmp_path / "after.jpg", 10**8)
+    photo_state.finish(editor, work, work.shown | {"AU12": 0.9}, tmp_path / "after.jpg", 10**8)
     change = np.abs(read_image(tmp_path / "after.jpg").pixels.astype(int) - read_image(sheet).pixels).max(axis=2)
     y, x = np.argwhere(change > 30).mean(axis=0) * work.scale
     assert work.face_at(x, y) == number
@@ -297,7 +300,7 @@ def test_an_animation_says_both_its_ends_and_films_have_limits(
 
     editor = Editor(threads=1)
     write_image(Photo(read_image(portrait).pixels[::4, ::4].copy()), tmp_path / "small.png")
-    work = desk.open_work(editor, tmp_path / "small.png", tmp_path / "before.jpg", 10**7)
+    work = photo_state.open_photo_state(editor, tmp_path / "small.png", tmp_path / "before.jpg", 10**7)
     ends = [work.shown | {"AU04": 0.8}, work.shown]
     quiet = lambda *_, **__: None  # noqa: E731
     films.animate(editor, work, ends, tmp_path / "a.mp4", "linear", 0.5, back=False, progress=quiet)

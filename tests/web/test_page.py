@@ -16,7 +16,7 @@ from ganimation.editing.editor import Editor
 from ganimation.media.images import Photo, read_image, write_image
 from ganimation.media.provenance import read_provenance
 from ganimation.media.video import write_film
-from ganimation.web import desk
+from ganimation.web import photo_state
 from tests.conftest import Pixels
 from tests.web.conftest import CHROMIUM
 
@@ -164,7 +164,7 @@ def test_a_click_chooses_the_face(visit: Callable[..., Any], sheet: Path, tmp_pa
     upload(page, sheet)
     note = page.locator("#note")
     assert re.match("Face 1 of", note.inner_text())
-    faces = desk.open_work(Editor(threads=1), sheet, tmp_path / "before.jpg", 10**8).preview
+    faces = photo_state.open_photo_state(Editor(threads=1), sheet, tmp_path / "before.jpg", 10**8).preview
     left, top, width, height = faces.faces[2].face.box
     tall, wide = faces.photo.pixels.shape[:2]
     picture = page.locator("#photo img").bounding_box()  # the photo lies in the middle of it

@@ -18,8 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: 0; 2 with one line on stderr for bad input or where the system refuses; 130 for Ctrl-C; 141
-        where nobody reads what is printed any more.
+        The exit status: 0; 2 with one line on stderr for bad input or an error of the operating system; 130 for
+        Ctrl-C; 141 if the reader of standard output has closed the pipe.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_output()
         return 141
-    except OSError as error:  # a name too long, a disk full, no permission: the system's answer to what was asked
+    except OSError as error:  # name too long, disk full, no permission: not a bug, so no traceback
         if error.filename is None:  # what is printed cannot be written
             _drop_output()
         where = "standard output" if error.filename is None else shorten(os.fsdecode(error.filename), 200)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def console() -> NoReturn:
-    """Run the command of this process and end it; stopped by Ctrl-C it waits for no thread that hangs."""
+    """Run the command line and exit the process; after Ctrl-C exit without waiting for running threads."""
     status = main()
     if status == 130:
         sys.stdout.flush()
@@ -60,7 +60,7 @@ def _refuse(reason: str) -> int:
 
 
 def _drop_output() -> None:
-    """Let what is left of standard output go nowhere, so that Python does not complain when it ends."""
+    """Redirect standard output to the null device, so that flushing it at exit does not fail."""
     with suppress(OSError, ValueError):  # a test's standard output has no number
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

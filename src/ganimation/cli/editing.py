@@ -1,4 +1,4 @@
-"""edit, animate, read."""
+"""Commands ``edit``, ``animate``, ``read`` and ``verify``."""
 
 import argparse
 import csv
@@ -17,6 +17,7 @@ from ganimation.cli.shared import (
     add_output,
     check_output,
     chosen_face,
+    film_provenance,
     max_pixels,
     open_editor,
     open_photo,
@@ -24,7 +25,6 @@ from ganimation.cli.shared import (
     read_expression,
     say,
     tell,
-    told,
 )
 from ganimation.errors import ActionUnitError, FaceError, MediaError
 from ganimation.text import printable
@@ -47,8 +47,8 @@ def _add_edit(commands: Any) -> None:
     parser = add_command(commands, "edit", _edit, "change the expression of a photo, a film, or many photos")
     add_expression(parser)
     add_output(parser, ".jpg, .png, .webp or .tif; of a film: .mp4, .gif or .webp; of many photos: a folder")
-    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="of many photos: at once (default: all cores)")
-    parser.add_argument("--seed", type=int, default=0, help="of a table's ranges (default 0)")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="photos edited at once (default: all cores)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the ranges in a table (default 0)")
 
 
 def _edit(options: argparse.Namespace) -> None:
@@ -167,7 +167,7 @@ def _animate(options: argparse.Namespace) -> None:
 
     with progress("frames") as advance:
         details = {"timeline": options.timeline.name} if options.timeline else {"easing": options.easing}
-        write_film(counted(), options.output, options.fps, told("animate", editor, requests, **details))
+        write_film(counted(), options.output, options.fps, film_provenance("animate", editor, requests, **details))
     if not changed:
         tell(UNMOVED)
     say(options.output)
@@ -215,7 +215,7 @@ def _read(options: argparse.Namespace) -> None:
 
 
 def _add_verify(commands: Any) -> None:
-    parser = add_command(commands, "verify", _verify, "tell whether files say that they were made here, and from what")
+    parser = add_command(commands, "verify", _verify, "read from files whether ganimation made them, and how")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="pictures and films")
     parser.add_argument("--json", action="store_true", help="print JSON")
 

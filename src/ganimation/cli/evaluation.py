@@ -1,9 +1,9 @@
-"""evaluate, figure."""
+"""Commands ``evaluate`` and ``figure``."""
 
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganimation.cli.shared import (
     add_command,
@@ -18,6 +18,11 @@ from ganimation.cli.shared import (
 )
 from ganimation.errors import ActionUnitError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ganimation.editing.editor import Editor
+
 
 def add(commands: Any) -> None:
     """Add the commands to a parser."""
@@ -27,16 +32,16 @@ def add(commands: Any) -> None:
 
 def _add_evaluate(commands: Any) -> None:
     parser = add_command(
-        commands, "evaluate", _evaluate, "examine a model: numbers (JSON) and a page with the pictures"
+        commands, "evaluate", _evaluate, "evaluate a model: measures (JSON) and an HTML report with pictures"
     )
     parser.add_argument("model", help="a model folder, or 'bundled'")
     parser.add_argument("dataset", type=Path, help="a folder that `ganimation prepare` made")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="REPORT", help="folder of the report")
     parser.add_argument("--compare", nargs="+", default=[], metavar="MODEL", help="other models beside it")
     parser.add_argument("--split", default="", help="of the data set (default: test, else validation, else train)")
-    parser.add_argument("--faces", type=int, default=100, help="at most so many (default 100)")
-    parser.add_argument("--neutral", type=int, default=24, help="of them sit the single AUs (default 24)")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default 0)")
+    parser.add_argument("--faces", type=int, default=100, help="largest number of faces (default 100)")
+    parser.add_argument("--neutral", type=int, default=24, help="neutral faces for trials of single AUs (default 24)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random trials (default 0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
 
 
@@ -52,9 +57,11 @@ def _evaluate(options: argparse.Namespace) -> None:
             raise ModelError(f"--{name} {getattr(options, name)}: at least {low}")
     models = [bundled() if name == "bundled" else Path(name) for name in (options.model, *options.compare)]
     DatasetInfo.read(options.dataset)
-    for path in models:
-        ModelConfig.read(path)
+    by_emotion = [bool(ModelConfig.read(path).emotions) for path in models]
     make_folder(options.output)
+    if any(by_emotion):
+        _compare(models, options)
+        return
     with progress("trials") as advance:
         exam = examine(
             models, options.dataset, options.split, options.faces, options.neutral, options.jobs, options.seed, advance
@@ -66,16 +73,28 @@ def _evaluate(options: argparse.Namespace) -> None:
     say(options.output / "index.html")
 
 
+def _compare(models: "Sequence[Path]", options: argparse.Namespace) -> None:
+    """Compare models by emotions, which is all that some of them know."""
+    from ganimation.evaluation.comparison import compare, table, write
+
+    with progress("methods") as advance:
+        rows = compare(models, options.dataset, options.split, options.neutral, advance)
+    write(rows, options.output)
+    print(table(rows))
+    say(options.output / "comparison.md")
+
+
 def _add_figure(commands: Any) -> None:
     parser = add_command(
         commands, "figure", _figure, "draw a figure of the paper, or what each AU moves, with photos of your own"
     )
-    names = "interpolation, single-aus, attention, emotions, variability, wild, limits, muscles"
+    names = "interpolation, single-aus, attention, emotions, comparison, variability, wild, limits, muscles"
     parser.add_argument("name", help=f"which: {names}")
     parser.add_argument(
         "photos", type=Path, nargs="+", metavar="PHOTO", help="single-aus, attention, variability, muscles: one"
     )
     add_target(parser)
+    parser.add_argument("--compare", nargs="+", default=[], metavar="MODEL", help="of comparison: other models")
     parser.add_argument("--seed", type=int, default=0, help="of the random expressions (default 0)")
     add_output(parser, ".png, .pdf or .svg; interpolation also .gif, .webp or .mp4")
 
@@ -90,6 +109,15 @@ def _figure(options: argparse.Namespace) -> None:
         options.emotion = "happiness"
     editor = open_editor(options)
     photos = [(path.name, open_photo(options, path)) for path in options.photos]
-    order = figures.Order(editor, photos, read_expression(options, editor), options.seed)
+    others = [_named_editor(path, options) for path in options.compare]
+    order = figures.FigureInput(editor, photos, read_expression(options, editor), options.seed, others)
     figures.draw(options.name, order, options.output)
     say(options.output)
+
+
+def _named_editor(name: str, options: argparse.Namespace) -> "tuple[str, Editor]":
+    """Return the name of a model in a figure, and its editor."""
+    from ganimation.editing.editor import Editor
+
+    editor = Editor(None if name == "bundled" else name, options.backend, 0, options.precision)
+    return editor.name, editor

@@ -1,4 +1,4 @@
-"""drive, and edit and read of a film."""
+"""Command ``drive``, and ``edit`` and ``read`` of films."""
 
 import argparse
 import csv
@@ -18,13 +18,13 @@ from ganimation.cli.shared import (
     add_output,
     check_output,
     chosen_face,
+    film_provenance,
     open_editor,
     open_photo,
     progress,
     read_expression,
     say,
     tell,
-    told,
 )
 from ganimation.errors import FaceError, MediaError
 
@@ -44,13 +44,20 @@ def add(commands: Any) -> None:
     parser.add_argument("source", type=Path, metavar="PHOTO", help="a photo or a film")
     driver = parser.add_mutually_exclusive_group(required=True)
     driver.add_argument("--by", type=Path, metavar="FILM", help="the film whose face drives")
-    driver.add_argument("--camera", type=int, metavar="N", help="a photo is driven by this camera, from 0")
-    parser.add_argument("--seconds", type=float, default=0.0, help="of the camera (default: until Ctrl-C)")
+    driver.add_argument("--camera", type=int, metavar="N", help="number of the camera that drives a photo, from 0")
+    parser.add_argument("--seconds", type=float, default=0.0, help="length of a recording (default: until Ctrl-C)")
     add_output(parser, ".mp4, .gif or .webp")
-    parser.add_argument("--strength", type=float, default=1.0, help="of the driver's expression, in [0, 2] (default 1)")
-    parser.add_argument("--regions", default="", metavar="LIST", help=f"which move (default: {', '.join(REGIONS)})")
     parser.add_argument(
-        "--neutral-frame", type=int, metavar="N", help="of the driver, from 0 (default: the calmest tenth of the film)"
+        "--strength", type=float, default=1.0, help="factor of the driver's change, in [0, 2] (default 1)"
+    )
+    parser.add_argument(
+        "--regions", default="", metavar="LIST", help=f"regions that move (default: {', '.join(REGIONS)})"
+    )
+    parser.add_argument(
+        "--neutral-frame",
+        type=int,
+        metavar="N",
+        help="the driver's neutral frame, from 0 (default: mean of the tenth of frames with least expression)",
     )
     parser.add_argument("--face", default="largest", help="of the source: largest (default), or a number from 1")
     parser.add_argument("--driver-face", default="largest", help="of the driver: largest (default), or a number from 1")
@@ -74,12 +81,12 @@ def edit_film(options: argparse.Namespace) -> None:
     seen = Seen()
     requests = read_expression(options, editor)
     frames = edit(editor.reader, editor.planner, clip, requests, seen, number)
-    _write(_unless_empty(frames, seen), clip, clip, options.output, told("edit", editor, requests))
+    _write(_unless_empty(frames, seen), clip, clip, options.output, film_provenance("edit", editor, requests))
     _tell(clip, options.output, seen)
 
 
 def read_film(options: argparse.Namespace) -> None:
-    """Print what a face shows over a film."""
+    """Print the AU intensities of a face over a film."""
     from ganimation.faces.reader import FaceReader
     from ganimation.media.clip import Clip
 
@@ -148,7 +155,7 @@ def _drive(options: argparse.Namespace) -> None:
     performance = _watch(editor.reader, driver, driving)
     changes = performance.changes(performance.neutral(options.neutral_frame), options.strength, regions)
     seen = Seen()
-    made = told("drive", editor, strength=options.strength, regions=regions)
+    made = film_provenance("drive", editor, strength=options.strength, regions=regions)
     if isinstance(source, Photo):
         frames = _count(drive_photo(session, performance, changes), session.photo.pixels, seen)
         _write(frames, driver, driver, options.output, made)
@@ -186,7 +193,7 @@ def _drive_live(options: argparse.Namespace) -> None:
     editor = open_editor(options)
     session = editor.session(photo, {}, _number(options.face, "--face"))
     live = LiveDriver(session, editor.reader, options.strength, regions, _number(options.driver_face, "--driver-face"))
-    made = told("drive", editor, strength=options.strength, regions=regions)
+    made = film_provenance("drive", editor, strength=options.strength, regions=regions)
     tell("look into the camera, at rest for a second; Ctrl-C ends")
     before = signal.signal(signal.SIGINT, lambda number, frame: camera.stop())
     try:
@@ -214,7 +221,7 @@ def _open(path: Path) -> "Clip":
 
 
 def _write(frames: "Iterable[Frame]", like: "Clip", sound: "Clip", output: Path, made: "Provenance") -> None:
-    """Write frames at the pace of one film with the sound of another."""
+    """Write frames at the rate of the film ``like``, with the sound track of the film ``sound``."""
     from ganimation.media.video import write_timed
 
     with progress("frames") as advance:
@@ -240,7 +247,7 @@ def _unless_empty(frames: "Iterable[Frame]", seen: "Seen") -> "Iterator[Frame]":
 
 
 def _tell(clip: "Clip", output: Path | None, seen: "Seen | None") -> None:
-    """Say what a user would otherwise have to find out."""
+    """Print notices: a damaged film, frames without a face, a result equal to its source."""
     if clip.damaged is not None:
         ends = f"; {output} ends there" if output else ""
         tell(f"{clip.path}: breaks off after {clip.damaged:.1f} seconds{ends}")
@@ -252,7 +259,7 @@ def _tell(clip: "Clip", output: Path | None, seen: "Seen | None") -> None:
 
 
 def _number(text: str, option: str) -> int:
-    """Return what --face says of a film, in which one person is followed."""
+    """Return the face number that an option names; in a film only one face is tracked."""
     which = chosen_face(text)
     if which == "all":
         raise FaceError(f"{option} all: in a film one face is followed; give its number, or largest")

@@ -1,4 +1,4 @@
-"""serve."""
+"""Command ``serve``."""
 
 import argparse
 from typing import Any
@@ -13,14 +13,14 @@ def add(commands: Any) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this computer alone)")
     parser.add_argument("--port", type=int, default=7860, help="(default 7860; 0 for any that is free)")
     parser.add_argument(
-        "--auth", action="append", default=[], metavar="NAME:PASSWORD", help="who is let in; may be repeated"
+        "--auth", action="append", default=[], metavar="NAME:PASSWORD", help="a login for the page; may be repeated"
     )
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME",
         help="a name that others open the page under, as in their address bar; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--proxy", default="", metavar="ADDRESS", help="believe this proxy on who asks, and whether by HTTPS"
+        "--proxy", default="", metavar="ADDRESS", help="reverse proxy whose forwarded headers are trusted"
     )
     add_model(parser)
 
@@ -33,7 +33,7 @@ def _serve(options: argparse.Namespace) -> None:
     pairs = [tuple(text.split(":", 1)) for text in options.auth]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise GanimationError("--auth: write NAME:PASSWORD, both of at least one letter")
-    from ganimation.web.door import host_name
+    from ganimation.web.middleware import host_name
 
     if bad := next((name for name in options.allow_host if not name or host_name(name) != name.lower()), None):
         raise GanimationError(f"--allow-host {bad}: write a name or an address alone, like photos.example.org")

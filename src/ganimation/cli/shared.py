@@ -1,4 +1,4 @@
-"""What several commands share: options, what they mean, progress."""
+"""Options that several commands share, their evaluation, messages and progress bars."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ UNMOVED = "the film shows nothing new: what was asked changes no pixel with this
 
 
 def say(text: object) -> None:
-    """Print a line, harmless to a terminal whatever files and their names hold."""
+    """Print a line, with control characters escaped."""
     print(printable(str(text)))
 
 
@@ -34,7 +34,7 @@ def tell(text: str) -> None:
 
 
 def add_output(parser: argparse.ArgumentParser, text: str) -> None:
-    """Add where the result goes, and whether it may replace what it is made from."""
+    """Add the options --output and --overwrite."""
     parser.add_argument("-o", "--output", type=Path, required=True, help=text)
     parser.add_argument("--overwrite", action="store_true", help="let the result replace the file that it is made from")
 
@@ -59,7 +59,7 @@ def add_command(commands: Any, name: str, function: Callable[[argparse.Namespace
 
 
 def add_expression(parser: argparse.ArgumentParser) -> None:
-    """Add a photo, what is asked of it, and of which face."""
+    """Add the argument for the photo, the options of the target expression and --face."""
     parser.add_argument(
         "photo",
         type=Path,
@@ -70,7 +70,7 @@ def add_expression(parser: argparse.ArgumentParser) -> None:
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add what is asked, and of which model."""
+    """Add the options of the target expression, of the model and of the size limit."""
     parser.add_argument(
         "--au", nargs="+", action="extend", default=[], metavar="AU=X",
         help="intensity in [0, 1] (AU12=0.8), or a change of what the photo shows (AU12=+0.3)",
@@ -83,7 +83,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add which model, and who computes it."""
+    """Add the options --model, --backend and --precision."""
     parser.add_argument("--model", type=Path, help="a model folder (default: the bundled weights)")
     parser.add_argument("--backend", default="auto", help="auto (default), onnxruntime, openvino or torch")
     parser.add_argument("--precision", default="float32", help="float32 (default), or bfloat16 by openvino or torch")
@@ -120,8 +120,10 @@ def read_expression(options: argparse.Namespace, editor: "Editor") -> tuple[Requ
     return tuple(asked.values())
 
 
-def told(operation: str, editor: "Editor", requests: "Sequence[Request]" = (), **details: object) -> "Provenance":
-    """Return what a film says of how it was made."""
+def film_provenance(
+    operation: str, editor: "Editor", requests: "Sequence[Request]" = (), **details: object
+) -> "Provenance":
+    """Return the provenance that is written into a film."""
     from ganimation.media.provenance import Provenance
 
     asked = {r.name: f"{r.value:+g}" if r.relative else r.value for r in requests}
@@ -150,14 +152,14 @@ def max_pixels(options: argparse.Namespace) -> int:
 
 
 def process() -> int:
-    """Return the number of this process among those of a run; the first, 0, speaks for all."""
+    """Return the rank of this process in a distributed run; only rank 0 prints."""
     names = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK")
     return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), 0)
 
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on stderr where it is a terminal; yield what is called with done and total."""
+    """Show a progress bar on stderr where it is a terminal; yield a callback that takes done and total."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""prepare, train, export."""
+"""Commands ``prepare``, ``train`` and ``export``."""
 
 import argparse
 import sys
@@ -78,20 +78,22 @@ def _add_train(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--fields", action="store_true", help="print the preset's fields with their meanings, and stop")
     parser.add_argument("--steps", type=int, help="scale the preset's phases to this many steps in all")
-    parser.add_argument("--seed", type=int, help="of all randomness (default: the preset's)")
+    parser.add_argument("--seed", type=int, help="random seed (default: the preset's)")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], dest="changes", metavar="NAME=X",
         help="change a field of the preset: size=64, weights.attention=0.3 (all phases), adversarial.steps=500 (one)",
     )  # fmt: skip
     parser.add_argument("--init", default="", metavar="MODEL", help="begin from a model folder, or from 'bundled'")
-    parser.add_argument("--dry-run", action="store_true", help="measure some steps, say what it would take, and stop")
-    parser.add_argument("--devices", default="auto", help="how many (default: all there are)")
+    parser.add_argument("--dry-run", action="store_true", help="time some steps, print an estimate, and stop")
+    parser.add_argument("--devices", default="auto", help="number of devices (default: all)")
     parser.add_argument("--accelerator", default="auto", help="auto (default), cpu, cuda, mps")
     parser.add_argument("--strategy", default="auto", help="auto (default), ddp, ...")
     parser.add_argument("--num-nodes", type=int, default=1, help="machines (default 1)")
     parser.add_argument("--precision", default="auto", help="auto (default), 32-true, bf16-mixed, 16-mixed")
-    parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="take each batch in N parts, for memory")
-    parser.add_argument("--compile", action="store_true", help="translate the generator with torch.compile")
+    parser.add_argument(
+        "--accumulate", type=int, default=1, metavar="N", help="split each batch into N parts, to save memory"
+    )
+    parser.add_argument("--compile", action="store_true", help="compile the generator with torch.compile")
     parser.add_argument("--wandb", default="", metavar="PROJECT", help="log to Weights & Biases as well")
 
 
@@ -123,7 +125,7 @@ def _train(options: argparse.Namespace) -> None:
 
 @contextmanager
 def _training_progress() -> Iterator[tuple[Callable[[int, int, dict[str, float]], None], Callable[[str], None]]]:
-    """Show a bar with losses on a terminal, or else a line every hundred steps; yield what reports and what says."""
+    """Show a bar with losses on a terminal, or else a line every hundred steps; yield callbacks: progress, notices."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -160,10 +162,10 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("--notes", type=Path, metavar="MD", help="text to append to the model card")
     parser.add_argument(
         "--average", type=float, metavar="SHARE",
-        help="width of the average over the run that is written, 0 for none (default: the preset's)",
+        help="width of the average of weights to export, as a share of the run, 0 for none (default: the preset's)",
     )  # fmt: skip
     parser.add_argument("--quantize", choices=["int8"], help="a faster model, calibrated on --faces")
-    parser.add_argument("--faces", type=Path, metavar="DATASET", help="some of its faces calibrate int8")
+    parser.add_argument("--faces", type=Path, metavar="DATASET", help="data set for the calibration of int8")
 
 
 def _export(options: argparse.Namespace) -> None:

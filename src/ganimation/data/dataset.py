@@ -7,8 +7,8 @@
                                           emotion
       validation-00000-of-00001.parquet   the same for every other split
 
-Row groups are small and uncompressed, so that any face can be read from the memory-mapped file without its neighbours;
-what stays in memory is 4 bytes an AU and face.
+Row groups are small and uncompressed, so that reading one face from the memory-mapped file loads one group only; what
+stays in memory is 4 bytes per AU and face, and the names.
 """
 
 import json
@@ -41,7 +41,7 @@ class DatasetInfo:
 
     Attributes:
         aus: AU codes, in the order of the columns.
-        annotator: who gave the intensities, with its version.
+        annotator: name and version of the annotator that gave the intensities.
         size: side of the crops in pixels.
         template: where the eyes lie in the crops.
         counts: faces by split.
@@ -56,7 +56,7 @@ class DatasetInfo:
     skipped: tuple[dict[str, str], ...] = ()
 
     def write(self, folder: Path) -> None:
-        """Write ``dataset.json``; its presence says that the data set is whole."""
+        """Write ``dataset.json``; its presence marks the data set as complete."""
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
         with atomic(folder / "dataset.json") as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -93,7 +93,7 @@ class DatasetInfo:
 
 
 def schema(aus: Sequence[str]) -> Any:
-    """Return the Arrow schema of a shard, with the note that tells Hugging Face ``datasets`` what is a picture."""
+    """Return the Arrow schema of a shard, with metadata that declares the image column to Hugging Face ``datasets``."""
     pa = require("pyarrow", "train")
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     texts = ("source", "identity", "session", "emotion")
@@ -119,7 +119,7 @@ class FaceDataset:
     Attributes:
         info: what ``dataset.json`` says.
         aus: (N, AUs) float32 intensities in [0, 1].
-        sessions: (N,) int64, equal where photos are of one shooting, -1 where none is known.
+        sessions: (N,) int64, code of the recording session, -1 where unknown.
         emotions: (N,), names in :data:`ganimation.action_units.EMOTIONS`, ``None`` where none is known.
         identities: (N,) int64, equal where photos show one person, -1 where unknown.
 
@@ -231,7 +231,7 @@ def write_shards(folder: Path, split: str, rows: Iterator[dict[str, Any]], count
         folder: of the data set.
         split: its name.
         rows: dictionaries with the columns of :func:`schema`.
-        count: how many there are; the file names say the number of shards.
+        count: number of rows; it determines the number of shards, which the file names contain.
         aus: AU codes, in the order of the columns.
     """
     pa, parquet = require("pyarrow", "train"), require("pyarrow.parquet", "train")

@@ -1,4 +1,4 @@
-"""What people know about their photos beforehand: who is shown, which shooting, which split, which emotion."""
+"""Labels supplied with the photos, as CSV: identity, recording session, split and emotion."""
 
 import csv
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Make a data set from a folder of photos: detect, align, crop, annotate; parallel, and goes on where it was stopped.
+"""Make a data set from a folder of photos: detect, align, crop, annotate; in parallel, and resumable.
 
 The sorted list of photos is cut into parts. A worker turns a part into one file under ``DATASET/.parts``; when all are
 there they are joined, in order, into the shards. What a part holds depends on its photos alone, so a run that was
@@ -36,13 +36,13 @@ from ganimation.media.images import read_image
 
 PHOTOS_PER_PART = 128
 
-#: A face whose crop would cover fewer pixels of the photo than this share of the crop's side is skipped as too small.
+#: Least scale of a face, in pixels of the photo per pixel of the crop along a side; smaller faces are skipped.
 MIN_DETAIL = 0.4
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides every byte of the data set, beside the photos themselves."""
+    """Settings that, with the photos and their labels, determine the bytes of the data set."""
 
     root: str
     size: int
@@ -108,7 +108,7 @@ def prepare(
 
 
 def _is_text(name: str) -> bool:
-    """Return whether a file name can be written down; on Linux it may be any bytes."""
+    """Return whether a file name is valid UTF-8; on Linux it may be any bytes."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -117,7 +117,7 @@ def _is_text(name: str) -> bool:
 
 
 def _known(names: list[str], labels: Path | None, source: str, listed: Path | None) -> Source:
-    """Return what the source and the CSV say of each photo; the CSV counts more."""
+    """Return what the source and the CSV say of each photo; the CSV takes precedence."""
     if source and source not in SOURCES:
         raise DatasetError(f"--source {source}: it is one of {', '.join(SOURCES)}")
     if listed and not source:
@@ -142,7 +142,7 @@ def _known(names: list[str], labels: Path | None, source: str, listed: Path | No
 
 
 def _fingerprint(plan: Plan, photos: Path, names: list[str], known: Mapping[str, PhotoLabel]) -> str:
-    """Return a digest of everything that decides the parts; a photo counts by name, size and time of change."""
+    """Return a digest of all that the parts depend on; a photo enters by name, size and time of modification."""
     stats = [(name, (photos / name).stat()) for name in names]
     files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     told = {name: asdict(label) for name, label in sorted(known.items())}
@@ -203,12 +203,12 @@ def _run(
         except BrokenProcessPool as error:
             raise DatasetError("a process ended (out of memory?); run again to go on, with fewer --jobs") from error
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)  # what runs is finished, what waits is dropped
+            pool.shutdown(wait=True, cancel_futures=True)  # wait for running tasks, cancel queued ones
             raise
 
 
 def _end_with_parent() -> None:
-    """Let this process end when the one that started it is gone, however that ended."""
+    """End this worker process when its parent process has ended, for whatever reason."""
     parent = parent_process()
     if parent is None:
         return
@@ -236,13 +236,13 @@ def _part(parts: Path, number: int) -> Path:
 
 @cache
 def _reader() -> FaceReader:
-    """Return this process's reader; processes are parallel here, threads would fight."""
+    """Return this process's reader, with one thread: parallelism comes from the processes."""
     cv2.setNumThreads(1)
     return FaceReader(threads=1)
 
 
 def _make_part(plan: Plan, names: list[str], known: Mapping[str, PhotoLabel], path: Path) -> None:
-    """Turn photos into the rows of one part, and reasons for those that gave none."""
+    """Write one part: the row of each photo, or the reason why it is skipped."""
     pa, parquet = require("pyarrow", "train"), require("pyarrow.parquet", "train")
     rows = []
     for name in names:
@@ -310,9 +310,9 @@ def _join(plan: Plan, parts: Path, count: int, folder: Path, passed_over: Mappin
     """Join the parts into shards and write ``dataset.json``.
 
     Args:
-        plan: what was done.
-        parts: their folder.
-        count: how many there are.
+        plan: settings of the data set.
+        parts: folder of the parts.
+        count: number of parts.
         folder: the data set.
         passed_over: photos that were never opened, with the reason.
 

@@ -102,7 +102,7 @@ def read_openface(names: Sequence[str], listed: Path | None) -> Source:
     """Read AU intensities that OpenFace 2 measured.
 
     ``listed`` is a folder of the CSV files that FaceLandmarkImg writes, one a photo, named like it; or one CSV with a
-    column ``file``. Rows with ``success`` 0 are left out. Of several faces, the one counts whose landmarks (columns
+    column ``file``. Rows with ``success`` 0 are left out. Of several faces, the one is used whose landmarks (columns
     ``x_0`` ... ``y_67``) lie on the crop.
 
     Raises:

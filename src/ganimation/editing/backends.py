@@ -1,4 +1,4 @@
-"""A model's networks behind plain callables, whoever computes them.
+"""A model's networks as plain callables, independent of the inference library.
 
 A network takes and returns float32 arrays whose first axis is the batch. Networks are safe to share between threads.
 """
@@ -114,7 +114,7 @@ def _openvino_network(core: Any, path: Path, config: ModelConfig, properties: di
         model = core.read_model(content)
         _check_names(path, config, [x.any_name for x in model.inputs], [x.any_name for x in model.outputs])
         network(tuple((1, *shape) for shape in config.networks()[path.name][0].values()))
-    except (RuntimeError, ValueError) as error:  # its every way to say that a file is damaged
+    except (RuntimeError, ValueError) as error:  # what OpenVINO raises for damaged files
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise ModelError(f"{path}: damaged ({reason}); export the model again") from error
 

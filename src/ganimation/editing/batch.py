@@ -1,7 +1,7 @@
-"""Edit many photos: a folder, or a table of stimuli. Goes on where it was stopped, and keeps a manifest.
+"""Edit many photos: a folder, or a table of stimuli. A run can be resumed, and writes a manifest.
 
-What a picture's bytes are depends on its photo, what is asked, the model and the seed alone, not on how many are edited
-at once or where a run was stopped.
+The bytes of a result depend only on its photo, the requests, the model and the seed, not on the number of parallel jobs
+or on interruptions.
 """
 
 import csv
@@ -27,7 +27,7 @@ MANIFEST = "manifest.csv"
 #: Seconds between two writings of the manifest.
 PACE = 5.0
 
-#: Seconds that pictures in hand get to be finished when a batch is stopped.
+#: Seconds to wait for running edits when a batch is stopped.
 GRACE = 10.0
 
 #: Note in the manifest of a picture in which nothing changed.
@@ -38,9 +38,9 @@ Row = dict[str, str]
 
 @dataclass
 class Outcome:
-    """What became of a batch: pictures made now, made before, and photos that could not be edited, with the reason.
+    """Outcome of a batch: results made now, results kept from an earlier run, and failed photos with the reason.
 
-    ``unchanged`` of those made now are their photos, pixel by pixel.
+    ``unchanged`` counts the results made now that equal their photo in every pixel.
     """
 
     made: int
@@ -64,8 +64,8 @@ def run(
     Photos that cannot be read or have no face are left out and noted in the manifest; a later run tries them again.
 
     Args:
-        editor: who edits, with one thread.
-        tasks: what to make.
+        editor: with one thread.
+        tasks: the edits.
         folder: where the pictures and ``manifest.csv`` go.
         jobs: pictures at once.
         credentials: sign them, see :func:`ganimation.media.images.write_image`; then bytes are not the same again.
@@ -114,7 +114,7 @@ def run(
 
 
 def _stop(pool: ThreadPoolExecutor, futures: Iterable[Future[list[Row]]]) -> None:
-    """Drop what waits, and give what runs a little time to end; a thread that hangs must not hold the program."""
+    """Cancel queued edits and wait at most :data:`GRACE` seconds for running ones, which may hang."""
     pool.shutdown(wait=False, cancel_futures=True)
     wait(futures, GRACE)
 
@@ -140,7 +140,7 @@ def _make(editor: Editor, task: Task, folder: Path, max_pixels: int, credentials
 
 
 def _measured(editor: Editor, edit: Edit, task: Task) -> Iterator[Row]:
-    """Yield a manifest row for each face: what it showed, what was asked, and what is read from the result."""
+    """Yield a manifest row for each face: intensities in the photo, requested, and measured in the result."""
     after = editor.read(Photo(edit.image))
     named = {request.code for request in task.requests}
     for number, face in enumerate(edit.faces, start=1):

@@ -11,14 +11,14 @@ from PIL import Image
 
 from ganimation.action_units import REGIONS, Request, emotion_choice, emotion_requests, requests_from_mapping
 from ganimation.editing.films import drive_photo, watch
-from ganimation.editing.portraits import Painter
+from ganimation.editing.portraits import PortraitFactory
 from ganimation.editing.result import Edit
 from ganimation.editing.session import Planner, Session, Which, choose
 from ganimation.errors import MediaError
 from ganimation.faces.reader import Face, FaceReader
 from ganimation.media.clip import Clip, Frame
 from ganimation.media.images import Photo, decode, photo_from_array, read_image
-from ganimation.model import ONNX, ModelConfig, bundled
+from ganimation.model import GENERATOR, ONNX, ModelConfig, bundled
 
 Pixels = NDArray[np.uint8]
 PhotoLike = Photo | Pixels | Image.Image | str | os.PathLike[str]
@@ -26,7 +26,7 @@ Expression = Mapping[str, float | str] | Mapping[str, float] | Sequence[Request]
 
 
 class Editor:
-    """A generator with everything around it that a photo needs. Safe to share between threads.
+    """Edits photos with a model: detects, measures, draws and pastes back faces. Safe to share between threads.
 
     Args:
         folder: a model folder that ``ganimation export`` wrote; the bundled weights if ``None``.
@@ -35,7 +35,7 @@ class Editor:
 
     Attributes:
         config: of the model.
-        fingerprint: twelve digits that tell the model from others.
+        fingerprint: of the model, the first twelve hexadecimal digits of the SHA-256 of its ``generator.onnx``.
         planner: prepares faces to be drawn.
 
     Raises:
@@ -51,14 +51,21 @@ class Editor:
     ) -> None:
         path = bundled() if folder is None else Path(folder)
         self.config, self._folder = ModelConfig.read(path), path
-        self.fingerprint = self.config.files.get(ONNX, "")[:12]
-        self.planner = Planner(self.config, Painter(path, self.config, backend, threads, precision), self.fingerprint)
+        self.fingerprint = (self.config.files.get(ONNX) or self.config.files.get(GENERATOR, ""))[:12]
+        self.planner = Planner(
+            self.config, PortraitFactory(path, self.config, backend, threads, precision), self.fingerprint
+        )
         self._reader = FaceReader(threads)
 
     def __repr__(self) -> str:
         known = f"{len(self.config.entries)} {'emotions' if self.config.emotions else 'AUs'}"
         about = f"{self.config.kind}, {known}, faces of {self.config.size} pixels"
         return f"<Editor of {self._folder.name}: {about}, {self.fingerprint}>"
+
+    @property
+    def name(self) -> str:
+        """The name of the model: of its folder, or ``bundled``."""
+        return "bundled" if self._folder == bundled() else self._folder.resolve().name
 
     @classmethod
     def from_pretrained(
@@ -73,7 +80,7 @@ class Editor:
 
     @property
     def reader(self) -> FaceReader:
-        """Who finds and measures faces."""
+        """The reader, which detects and measures faces."""
         return self._reader
 
     def read(self, photo: PhotoLike) -> list[Face]:
@@ -119,15 +126,16 @@ class Editor:
     ) -> Iterator[Pixels]:
         """Yield the photo (RGB uint8) with its faces changed as a driver's face is, a frame for each of the driver's.
 
-        The driver is watched as a whole before the first frame is given.
+        All frames of the driver are read and measured before the first result is yielded.
 
         Args:
             photo: as in :meth:`edit`.
             by: a film, or frames (RGB uint8, all of one size).
             fps: of frames that are not a film.
-            strength: factor of the driver's change against its own rest, in [0, 2].
-            regions: that move, of :data:`ganimation.action_units.REGIONS`.
-            neutral_frame: the driver at rest, from 0; ``None`` for the mean of the calmest tenth.
+            strength: factor of the driver's change from its neutral expression, in [0, 2].
+            regions: of the face that move, some of :data:`ganimation.action_units.REGIONS`.
+            neutral_frame: number of the driver's neutral frame, from 0; ``None`` for the mean of the tenth of the
+                frames with the lowest sum of intensities.
             faces: of the photo, as in :meth:`edit`.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Edit films frame by frame, and drive photos and films by what another film shows. One frame is held at a time."""
+"""Edit films frame by frame, and drive photos and films by the expressions in another film, one frame at a time."""
 
 import functools
 import itertools
@@ -18,7 +18,7 @@ from ganimation.faces.tracker import FaceTracker
 from ganimation.media.clip import Frame
 from ganimation.media.images import Photo
 
-#: Share of a film's frames, the calmest, whose mean is taken for the face's neutral expression.
+#: Share of a film's frames, those with the lowest sum of intensities, whose mean is taken as neutral.
 CALM = 0.1
 
 Array = NDArray[np.float64]
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Performance:
-    """What a face shows over a film.
+    """AU intensities of a face over a film.
 
     Attributes:
         aus: codes.
@@ -39,7 +39,7 @@ class Performance:
     values: Array
 
     def neutral(self, frame: int | None = None) -> Array:
-        """Return what the face shows at rest, (AUs,).
+        """Return the intensities of the neutral expression, (AUs,).
 
         Args:
             frame: number of a neutral frame, from 0; ``None`` for the mean of the calmest tenth.
@@ -58,7 +58,7 @@ class Performance:
         return np.asarray(self.values[frame], np.float64)
 
     def changes(self, neutral: Array, strength: float = 1.0, regions: Sequence[str] = REGIONS) -> Array:
-        """Return how the face differs from its rest, (T, AUs); what is not seen is interpolated.
+        """Return the difference from the neutral expression, (T, AUs); frames without the face are interpolated.
 
         Args:
             neutral: (AUs,).
@@ -97,10 +97,10 @@ def parse_regions(text: str) -> tuple[str, ...]:
 def watch(
     reader: FaceReader, frames: Iterable[Frame], number: int = 1, count: Callable[[], None] = lambda: None
 ) -> Performance:
-    """Return what a face shows over a film.
+    """Measure a face over a film.
 
     Args:
-        reader: who looks.
+        reader: detects and measures the face.
         frames: of the film.
         number: of the face, see :class:`ganimation.faces.tracker.FaceTracker`.
         count: called after each frame.
@@ -144,14 +144,14 @@ def edit_film(
         planner: of the model that edits.
         frames: of the film.
         requests: of every frame, as of a photo.
-        seen: counts.
+        seen: counters, updated while frames are yielded.
         number: of the face, see :class:`ganimation.faces.tracker.FaceTracker`.
     """
     yield from _edited(reader, planner, frames, seen, number, lambda session, time: session.at(1.0).image, requests)
 
 
 def drive_photo(session: Session, performance: Performance, changes: Array) -> Iterator[Frame]:
-    """Yield a frame for each of a performance: the photo's faces with what they show, changed as the driver's is."""
+    """Yield a frame for each time of a performance: the photo, with its faces' AUs changed by ``changes``."""
     for time, change in zip(performance.times, changes, strict=True):
         edit = session.changed(dict(zip(performance.aus, change.tolist(), strict=True)))
         yield Frame(edit.image, time)

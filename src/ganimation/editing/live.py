@@ -1,4 +1,4 @@
-"""Drive a photo by frames as they come, without knowing the ones to come."""
+"""Drive a photo by live frames, without access to later ones."""
 
 from collections.abc import Sequence
 
@@ -13,19 +13,19 @@ from ganimation.faces.tracker import FaceTracker
 
 Pixels = NDArray[np.uint8]
 
-#: Seconds for which the driver is watched at rest before anything moves.
+#: Seconds over which the driver's neutral expression is measured, before the photo moves.
 SETTLE = 1.0
 
 
 class LiveDriver:
-    """A photo whose faces move as a driver's does: each by its change against the driver at rest.
+    """A photo whose faces are changed by the difference of a driver's face to its neutral expression.
 
-    The driver's rest is the mean of what is seen in the first second; until then the photo stays as it is. Where the
-    driver is not seen, the photo keeps the last expression.
+    The neutral expression is the mean over the first second with a face; until then the photo is unchanged. While the
+    driver's face is not found, the photo keeps its last expression.
 
     Args:
         session: the photo, see :meth:`ganimation.editing.editor.Editor.session`.
-        reader: who watches the driver.
+        reader: detects and measures the driver's face.
         strength: factor of the change, in [0, 2].
         regions: of the face that move.
         number: of the driver's face, see :class:`ganimation.faces.tracker.FaceTracker`.
@@ -53,7 +53,7 @@ class LiveDriver:
         self.seen = 0
 
     def __call__(self, pixels: Pixels, time: float) -> Pixels:
-        """Return the photo as the driver is now.
+        """Return the photo with the driver's current expression.
 
         Args:
             pixels: the driver, RGB uint8, (H, W, 3).

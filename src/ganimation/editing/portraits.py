@@ -1,8 +1,8 @@
 """A face, ready to be drawn with any intensities: what depends on the photo alone is computed once.
 
 A portrait's ``draw`` takes the target intensities of the whole face, or of the person's right and left side, and
-returns C and A (Eq. 1). There is one kind a generator: the paper's, which runs for every target, and that of muscles,
-which runs once and then adds up fields.
+returns C and A (Eq. 1). There is one class for each kind of generator: the paper's runs for every target; that of kind
+``muscles`` runs once, and targets are then sums of its fields.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ from ganimation.pixels import normalize
 
 Array = NDArray[np.float32]
 
-#: Where an AU at full strength moves a pixel by less than the first it is kept, by more than the second it may change:
-#: shares of the crop's side.
+#: Thresholds of a pixel's displacement by an AU at intensity 1, as shares of the crop's side: below the first the pixel
+#: is kept, above the second it may change, with a smooth step between.
 MOVES = (0.002, 0.006)
 #: The same for shading, logarithms of a factor.
 SHADES = (0.02, 0.06)
-#: What is hidden less than this is not restored.
+#: A window is restored only if the mask of its hole reaches this value.
 HIDDEN = 1 / 255
 
 
@@ -40,7 +40,7 @@ class Drawn(NamedTuple):
     Attributes:
         color: C, (S, S, 3) in [-1, 1].
         attention: A, (S, S) in [0, 1]; 1 keeps the source.
-        moved: which part of C is the source's own pixels, moved; ``None`` of a generator that paints all.
+        moved: which part of C is warped source; ``None`` for a generator that does not warp.
     """
 
     color: Array
@@ -60,7 +60,7 @@ class Portrait(Protocol):
         """
 
 
-class Painter:
+class PortraitFactory:
     """Makes portraits with a model.
 
     Args:
@@ -95,7 +95,7 @@ class Painter:
 
 
 class ConditionedPortrait:
-    """A face for the paper's generator; see :class:`Painter` for the arguments, ``source`` is in [-1, 1]."""
+    """A face for the paper's generator; see :class:`PortraitFactory` for the arguments, ``source`` is in [-1, 1]."""
 
     def __init__(self, network: Network, config: ModelConfig, source: Array, shown: NDArray[np.floating]) -> None:
         self._network, self._config, self._shown = network, config, shown
@@ -130,15 +130,15 @@ class TranslatedPortrait:
             (color,) = self._networks[ONNX](batch, one_hot)
         elif own in self._networks:
             (color,) = self._networks[own](batch)
-        else:  # to neutral, from what it is not known to show
+        else:  # there is no network for neutral: return the source
             color = batch
         return Drawn(np.ascontiguousarray(color[0].transpose(1, 2, 0)), np.zeros(self._source.shape[:2], np.float32))
 
 
 class MusclePortrait:
-    """A face whose muscles are known; see :class:`Painter` for the arguments, ``source`` is in [-1, 1].
+    """A face for a generator of kind ``muscles``; arguments as in :class:`PortraitFactory`, ``source`` is in [-1, 1].
 
-    The networks see it at their own size; flow, apertures and blend are those of the crop.
+    The networks run at their own size; flow, apertures and blending are computed at the crop's.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class MusclePortrait:
         return np.asarray(light * np.minimum(factor, whitest)[:, :, None] - 1, np.float32)
 
     def _restore(self, color: Array, hole: Array, aperture: Array, window: tuple[float, float, float, float]) -> None:
-        """Draw what was hidden in a window of C, in place."""
+        """Inpaint the newly visible parts of a window of C, in place."""
         left, top, right, bottom = edges(window, self._size, self._size)
         part, within, whole = (x[top:bottom, left:right] for x in (color, hole, aperture))
         if within.max() < HIDDEN:
@@ -231,7 +231,7 @@ class MusclePortrait:
         part += within[:, :, None] * (np.clip(large, -1, 1) - part)
 
     def _changing(self, change: NDArray[np.floating], flow: Array) -> Array:
-        """Return where the face may change, (S, S) in [0, 1]: all that the AUs reach of which any change is asked."""
+        """Return where the face may change, (S, S) in [0, 1]: the union of the reach of all AUs that change."""
         asked = np.abs(change).max(axis=0) > 1e-6
         if not asked.any():
             return np.zeros((self._size, self._size), np.float32)
@@ -240,10 +240,10 @@ class MusclePortrait:
 
 
 def across(sides_drawn: Array) -> Array:
-    """Return what was drawn for one face; of two drawings, the person's right and left, each on its side.
+    """Return the drawing of one face; of two, for the person's right and left side, return a blend.
 
-    Generators are trained on faces and their mirror images and know no sides. Across the middle of the crop the two are
-    mixed smoothly.
+    Generators are trained on faces and their mirror images and do not distinguish sides, so each side is drawn for the
+    whole face. The two are mixed smoothly across the middle of the crop.
 
     Args:
         sides_drawn: (1 or 2, channels, S, S).
@@ -269,7 +269,7 @@ def _resized(image: Array, size: int) -> Array:
 
 
 def _moved(image: Array, flow: Array) -> Array:
-    """Return an image (S, S) or (S, S, C) whose pixels come from where a flow in pixels says."""
+    """Return an image, (S, S) or (S, S, C), warped by a backward flow in pixels."""
     grid = np.arange(len(image), dtype=np.float32)
     x, y = flow[:, :, 0] + grid[None, :], flow[:, :, 1] + grid[:, None]
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)

@@ -13,7 +13,7 @@ from ganimation.faces.reader import Face
 from ganimation.media.images import Photo, to_srgb, write_image
 from ganimation.media.provenance import Provenance
 
-#: Intensities this close are the same; what `read` prints, rounded to two digits, must ask for nothing.
+#: Intensities this close count as equal, so that requesting the two-digit values that `read` prints changes nothing.
 SAME = 0.0051
 
 
@@ -24,11 +24,11 @@ class EditedFace:
     Attributes:
         face: as it was measured in the photo.
         target: AU intensities asked for, by code, in [0, 1]; those not named are the face's own.
-        color: C, (S, S, 3) float32 in [-1, 1]; ``None`` if nothing was asked that the face does not show already.
+        color: C, (S, S, 3) float32 in [-1, 1]; ``None`` if the target equals the measured intensities.
         attention: A, (S, S) float32 in [0, 1], 1 keeps the photo; ``None`` likewise.
         transform: ``crop_from_photo`` of the two.
-        moved: which part of C is the photo's own pixels, moved; ``None`` of a model that only paints.
-        left: what was asked of the person's left side, where that is something else; ``target`` is the right side's.
+        moved: which part of C is warped photo; ``None`` for a model that does not warp.
+        left: target of the person's left side, if the sides were requested separately; ``target`` is the right side's.
     """
 
     face: Face
@@ -47,7 +47,7 @@ class EditedFace:
         return ", ".join(changes) or "nothing changes"
 
     def changes(self) -> dict[str, list[float]]:
-        """Return what the face showed and what was asked of it, by AU; ``AU12L`` and ``AU12R`` where sides differ."""
+        """Return measured and target intensity of each AU that changes; ``AU12L`` and ``AU12R`` where sides differ."""
         found: dict[str, list[float]] = {}
         for code, asked in self.target.items():
             shown, left = self.face.aus.get(code, 0.0), asked if self.left is None else self.left[code]
@@ -65,7 +65,7 @@ class Edit:
     Attributes:
         photo: the result with all that the source file held beside its colours.
         faces: the faces that were asked to change, largest first.
-        model: what tells the model from others.
+        model: fingerprint of the model.
         changed: whether any pixel differs from the source's.
     """
 

@@ -1,4 +1,4 @@
-"""Faces that are planned: measured, cut out and ready to be drawn at any intensity."""
+"""Photos prepared for rendering: faces are measured, cropped and ready to be drawn at any intensity."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ganimation.action_units import Request
-from ganimation.editing.portraits import Painter, Portrait
+from ganimation.editing.portraits import Portrait, PortraitFactory
 from ganimation.editing.result import SAME, Edit, EditedFace
 from ganimation.errors import ActionUnitError, FaceError
 from ganimation.faces.crop import Transform, apply, cut, paste_back
@@ -25,11 +25,11 @@ class PlannedFace:
 
     Attributes:
         face: as it was measured.
-        shown: intensities that it shows, by code, of the model's AUs.
-        target: intensities that are asked.
+        shown: measured intensities of the model's AUs, by code.
+        target: target intensities, by code.
         transform: ``crop_from_photo``.
         portrait: of the crop.
-        left: what is asked of the person's left side, where that is something else than ``target``.
+        left: target of the person's left side, if the sides are requested separately; ``target`` is the right side's.
     """
 
     face: Face
@@ -40,7 +40,7 @@ class PlannedFace:
     left: dict[str, float] | None = None
 
     def draw(self, alpha: float) -> EditedFace:
-        """Return the face at ``alpha * y_g + (1 - alpha) * y_r``; nothing is drawn where that is what it shows."""
+        """Return the face at ``alpha * y_g + (1 - alpha) * y_r``; the generator does not run if that is the source."""
         targets = [
             {code: alpha * target[code] + (1.0 - alpha) * shown for code, shown in self.shown.items()}
             for target in (self.target, self.left)
@@ -59,8 +59,8 @@ class Session:
 
     Attributes:
         photo: the source.
-        faces: of it, with what is asked of each.
-        model: what tells the model from others.
+        faces: of the photo, with their targets.
+        model: fingerprint of the model.
     """
 
     photo: Photo
@@ -74,7 +74,7 @@ class Session:
         )
 
     def towards(self, target: Callable[[Mapping[str, float]], dict[str, float]]) -> Edit:
-        """Return the photo whose faces show what a function makes of what they show, both by AU in [0, 1]."""
+        """Return the photo with the target that a function computes from each face's measured AUs, both in [0, 1]."""
         return replace(self, faces=[replace(face, target=target(face.shown), left=None) for face in self.faces]).at(1.0)
 
     def at(self, alpha: float) -> Edit:
@@ -94,10 +94,10 @@ class Planner:
     Args:
         config: of the model.
         painter: with its networks.
-        model: what tells the model from others.
+        model: fingerprint of the model.
     """
 
-    def __init__(self, config: ModelConfig, painter: Painter, model: str = "") -> None:
+    def __init__(self, config: ModelConfig, painter: PortraitFactory, model: str = "") -> None:
         self._config, self._painter, self._model = config, painter, model
 
     def session(self, photo: Photo, faces: Sequence[Face], requests: Sequence[Request] = ()) -> Session:

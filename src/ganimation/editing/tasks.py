@@ -1,4 +1,4 @@
-"""What many pictures are to be made of: a folder of photos, or a table of stimuli."""
+"""Tasks of a batch, from a folder of photos or a table of stimuli."""
 
 import csv
 import re
@@ -33,7 +33,7 @@ class Task:
 
     @property
     def asked(self) -> str:
-        """What is asked as one writes it, ``AU12=0.8 AU06=+0.3``."""
+        """The requests as text, ``AU12=0.8 AU06=+0.3``."""
         return " ".join(
             f"{r.name}={r.value:{'+' if r.relative else ''}.6g}" for r in sorted(self.requests, key=lambda r: r.name)
         )
@@ -76,8 +76,8 @@ def tasks_of_table(path: Path, known: Sequence[str], seed: int = 0) -> list[Task
         seed: of the ranges; what a row draws does not depend on other rows.
 
     Raises:
-        MediaError, ActionUnitError, FaceError: the table cannot be read, or a row asks for what there is not; the row
-            is named.
+        MediaError, ActionUnitError, FaceError: the table cannot be read, or a row is invalid; the message names
+            the row.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:

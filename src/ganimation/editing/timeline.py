@@ -13,7 +13,7 @@ from ganimation.editing.animation import EASINGS
 from ganimation.errors import ActionUnitError
 from ganimation.text import parse_json
 
-#: ARKit's blendshapes that make each AU; left and right are averaged, several names take the largest.
+#: ARKit's blendshapes of each AU; left and right are averaged, of several names the largest value is taken.
 ARKIT: Mapping[str, tuple[str, ...]] = {
     "AU01": ("browInnerUp",),
     "AU02": ("browOuterUp",),
@@ -38,7 +38,7 @@ _ARKIT_RATE = 60
 
 @dataclass(frozen=True)
 class Key:
-    """What one AU is asked for at a time in seconds, and how it gets there from the key before."""
+    """Keyframe of one AU: time in seconds, request, and easing from the previous key."""
 
     time: float
     request: Request
@@ -59,7 +59,7 @@ class Timeline:
     def at(self, time: float, shown: Mapping[str, float]) -> dict[str, float]:
         """Return the target at a time in seconds, by AU.
 
-        Before its first key an AU comes from what the photo shows at 0; after its last it stays.
+        Before its first key an AU is interpolated from the photo's intensity at time 0; after its last it is constant.
 
         Args:
             time: in seconds.

@@ -1,1 +1,1 @@
-"""The exam: what a model really does, by measures that a copy of the photo cannot pass."""
+"""Evaluation of models, by measures on which an unedited copy of the photo fails."""

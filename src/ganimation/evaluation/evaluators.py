@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.evaluation.features import Features
-from ganimation.evaluation.judges import EmotionVote, Identity, Landmarks68, Verdicts
+from ganimation.evaluation.judges import EmotionVote, Identity, Landmarks68, LinearAuModel
 from ganimation.faces.crop import CropTemplate
 from ganimation.faces.reader import FaceReader
 
@@ -39,7 +39,7 @@ class Evaluators:
 
     Attributes:
         aus: by reader of AUs, the codes that it reads: ``annotator``, ``judge`` (pixels) and ``geometry``.
-        icc: by judge and AU, agreement with human coders on people that it never saw.
+        icc: by judge and AU, ICC with human coders, on people outside its training data.
 
     Args:
         template: of the aligned faces.
@@ -51,7 +51,7 @@ class Evaluators:
     def __init__(self, template: CropTemplate) -> None:
         self._template = template
         self._reader = FaceReader(threads=1)
-        self._judge, self._geometry = Verdicts.load("au_judge.npz"), Verdicts.load("au_geometry.npz")
+        self._judge, self._geometry = LinearAuModel.load("au_judge.npz"), LinearAuModel.load("au_geometry.npz")
         self._landmarks, self._emotions, self._identity = Landmarks68(), EmotionVote(), Identity()
         self.features = Features()
         self.aus: Mapping[str, tuple[str, ...]] = {

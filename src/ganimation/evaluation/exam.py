@@ -1,4 +1,4 @@
-"""The exam: models, a copy and a warp before the same trials, and one report of them all."""
+"""The exam: evaluate models, a copy and a warp on the same trials, and collect all results."""
 
 import json
 import math
@@ -25,12 +25,12 @@ class Exam:
     """Everything a report is made of.
 
     Attributes:
-        about: what is needed to do it again.
-        faces: of whom it was asked.
-        trials: what was asked.
-        answers: by method.
-        results: by method, plain JSON values.
-        comparison: by model after the first and by reader, how much better the first is at single AUs.
+        about: settings that are needed to repeat the exam.
+        faces: that were edited.
+        trials: the requested edits.
+        answers: readings of the edited faces, by method.
+        results: measures by method, plain JSON values.
+        comparison: by model after the first and by reader, how much higher the first's mean PCC of single AUs is.
     """
 
     about: dict[str, Any]
@@ -48,7 +48,7 @@ class Exam:
         )
 
 
-#: Neutral faces that sit the steps, at most.
+#: Largest number of neutral faces for trials of kind ``step``.
 STEPPED = 8
 
 
@@ -62,16 +62,16 @@ def examine(
     seed: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> Exam:
-    """Let models, a copy and a warp sit the same trials.
+    """Run models, a copy and a warp on the same trials, and compute all measures.
 
     Args:
         models: model folders; they must know the data set's AUs.
         folder: of the data set.
-        split: of it; empty for the one that models have not learned from, see :func:`choose_split`.
-        faces: how many at most, spread evenly over the split.
-        neutral: how many of them sit the single AUs, the most neutral.
+        split: of the data set; empty for one that is not trained on, see :func:`choose_split`.
+        faces: largest number of faces, spread evenly over the split.
+        neutral: number of faces, the most neutral ones, for trials of single AUs.
         jobs: threads.
-        seed: of what is drawn.
+        seed: of the random trials.
         progress: called with trials done and in all, of all methods.
 
     Raises:
@@ -137,7 +137,7 @@ def _run_all(
 
     torch = require("torch", "evaluate")
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # ours compute side by side; two kinds of threads would wait for each other
+    torch.set_num_threads(1)  # trials already run in parallel; torch's own threads would compete with them
     try:
         return {name: run_trials(method, trials, faces, evaluators, jobs, count) for name, method in methods.items()}
     finally:
@@ -146,13 +146,23 @@ def _run_all(
 
 def _models(paths: Sequence[Path], info: DatasetInfo) -> Iterator[tuple[str, Model]]:
     """Yield the name and model of each folder."""
-    seen = {"copy", "warp"}
-    for path in paths:
-        model, name = Model(path), path.resolve().name
+    for path, (name, model) in zip(paths, named(paths), strict=True):
         if model.config.aus != info.aus:
             raise DatasetError(
                 f"the data set has {' '.join(info.aus)}, {path} {' '.join(model.config.aus)}; prepare it anew"
             )
+        yield name, model
+
+
+def named(paths: Sequence[Path]) -> Iterator[tuple[str, Model]]:
+    """Yield the name and model of each folder.
+
+    Raises:
+        ModelError: a folder cannot be used, or two have the same name.
+    """
+    seen = {"copy", "warp"}
+    for path in paths:
+        model, name = Model(path), path.resolve().name
         if name in seen:
             raise ModelError(f"{path}: two methods of the name {name}; rename the folder")
         seen.add(name)
@@ -160,9 +170,10 @@ def _models(paths: Sequence[Path], info: DatasetInfo) -> Iterator[tuple[str, Mod
 
 
 def look_at_faces(folder: Path, info: DatasetInfo, split: str, count: int, evaluators: Evaluators) -> Faces:
-    """Look at ``count`` faces spread over a split; those that the annotator does not see are left out.
+    """Load and measure ``count`` faces spread over a split; those that the annotator does not detect are left out.
 
-    What they show is what the data set says; the readers' own view of the photos is what answers are compared with.
+    Source AUs (``shown``) are the data set's labels; edited faces are compared with what the readers measure in the
+    photos (``read``).
     """
     dataset = FaceDataset(folder, split)
     rows = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)).tolist()
@@ -200,7 +211,7 @@ def _results(
 
 
 def choose_split(info: DatasetInfo) -> str:
-    """Return the split that models have not learned from: test, or validation, or what there is."""
+    """Return a split that is not trained on: test, else validation; train if there is neither."""
     return next((split for split in ("test", "validation") if info.counts.get(split)), "train")
 
 

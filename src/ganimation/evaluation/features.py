@@ -1,4 +1,4 @@
-"""What EfficientNet-lite0 sees in a face: for the AU judge, for distances between sets and between two pictures."""
+"""Features of faces by EfficientNet-lite0: for the AU judge, and for distances between sets and between images."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ class Seen:
 
 
 class Features:
-    """The network, once, for everyone who looks through it.
+    """The network, loaded once and shared.
 
     Raises:
         MissingExtraError: the extra ``evaluate`` is not installed.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganimation.action_units import ACTION_UNITS, EMOTIONS, Request, emotion_requests
+from ganimation.action_units import ACTION_UNITS, EMOTIONS, Request
 from ganimation.editing.animation import alphas
 from ganimation.editing.editor import Editor
 from ganimation.editing.result import SAME, Edit, EditedFace
@@ -28,6 +28,7 @@ from ganimation.model import ModelConfig
 SIDE, MARGIN = 224, 1.35
 LEVELS = (0.0, 0.33, 0.66, 1.0)
 SUFFIXES = (".png", ".pdf", ".svg", ".gif", ".webp", ".mp4")
+_NAMES = tuple(name for name in EMOTIONS if name != "neutral")
 _FILMS = (".gif", ".webp", ".mp4")
 
 Pixels = NDArray[np.uint8]
@@ -54,23 +55,25 @@ class Sheet:
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a figure is asked to show.
+class FigureInput:
+    """Input of a figure.
 
     Attributes:
         editor: with the model.
         photos: names and photos.
         expression: the target, for the figures that have one.
         seed: for the figure of random expressions.
+        others: names and editors of other models, for the figure that compares them.
     """
 
     editor: Editor
     photos: Sequence[tuple[str, Photo]]
     expression: Expression
     seed: int = 0
+    others: Sequence[tuple[str, Editor]] = ()
 
 
-def interpolation(order: Order) -> Sheet:
+def interpolation(order: FigureInput) -> Sheet:
     """Return Fig. 1: each photo at alpha from 0, itself, to 1, the target (Sec. 6.2)."""
     shares = [step / 5 for step in range(6)]
     rows = []
@@ -80,7 +83,7 @@ def interpolation(order: Order) -> Sheet:
     return Sheet(rows, column_labels=[f"alpha = {alpha:.1f}" for alpha in shares], title=_title(order.expression))
 
 
-def single_aus(order: Order) -> Sheet:
+def single_aus(order: FigureInput) -> Sheet:
     """Return Fig. 4: of the first photo each AU alone at 0, .33, .66 and 1, the others as they are (Sec. 6.1)."""
     photo, face = _only(order)
     codes = order.editor.config.aus
@@ -88,7 +91,7 @@ def single_aus(order: Order) -> Sheet:
     return Sheet(rows, [_name(code) for code in codes], [f"{level:g}" for level in LEVELS])
 
 
-def attention(order: Order) -> Sheet:
+def attention(order: FigureInput) -> Sheet:
     """Return Fig. 5: of the first photo each AU at full strength, with its mask A and colours C (Sec. 6.1)."""
     photo, face = _only(order)
     codes = order.editor.config.aus
@@ -99,20 +102,43 @@ def attention(order: Order) -> Sheet:
     return Sheet(rows, [_name(code) for code in codes], ["edited", "attention A", "colour C"])
 
 
-def emotions(order: Order) -> Sheet:
-    """Return Fig. 6: each photo with the seven emotions; one that needs AUs the model lacks stays empty (Sec. 6.3)."""
-    names = [name for name in EMOTIONS if name != "neutral"]
-    recipes = {name: _emotion(order.editor.config, name) for name in names}
-    rows = []
+def emotions(order: FigureInput) -> Sheet:
+    """Return our row of Fig. 6: each photo with the seven emotions (Sec. 6.3).
+
+    One that needs AUs, or an emotion, that the model lacks stays empty.
+    """
+    rows = [_with_emotions(order.editor, photo, _largest(order, photo)) for _, photo in order.photos]
+    return Sheet(rows, column_labels=_emotion_labels(order.editor.config))
+
+
+def comparison(order: FigureInput) -> Sheet:
+    """Return Fig. 6: of each photo a row a method, with the seven emotions (Sec. 6.3)."""
+    editors = [(order.editor.name, order.editor), *order.others]
+    rows, labels = [], []
     for _, photo in order.photos:
         face = _largest(order, photo)
-        edits = [None if recipe is None else order.editor.edit(photo, recipe).image for recipe in recipes.values()]
-        rows.append([None if image is None else _face_of(image, face) for image in (photo.pixels, *edits)])
-    labels = ["photo", *(name if recipe is not None else f"{name}\n(needs AU14)" for name, recipe in recipes.items())]
-    return Sheet(rows, column_labels=labels)
+        rows += [_with_emotions(editor, photo, face) for _, editor in editors]
+        labels += [name for name, _ in editors]
+    return Sheet(rows, labels, _emotion_labels(order.editor.config))
 
 
-def variability(order: Order, rows: int = 6, columns: int = 10) -> Sheet:
+def _with_emotions(editor: Editor, photo: Photo, face: Face) -> list[Pixels | None]:
+    """Return a face as it is and with each emotion."""
+    row: list[Pixels | None] = [_face_of(photo.pixels, face)]
+    for name in _NAMES:
+        try:
+            row.append(_face_of(editor.edit(photo, editor.emotion(name)).image, face))
+        except ActionUnitError:
+            row.append(None)
+    return row
+
+
+def _emotion_labels(config: ModelConfig) -> list[str]:
+    one_sided = not config.emotions and "AU14" not in config.aus
+    return ["photo", *(f"{name}\n(AU12R, no AU14)" if one_sided and name == "contempt" else name for name in _NAMES)]
+
+
+def variability(order: FigureInput, rows: int = 6, columns: int = 10) -> Sheet:
     """Return Fig. 7: the first photo with many random expressions of at least 14 AUs (Sec. 6.4).
 
     An expression is a random blend of two emotions, each at a random strength, and a little of every other AU; the
@@ -127,7 +153,7 @@ def variability(order: Order, rows: int = 6, columns: int = 10) -> Sheet:
     return Sheet([pictures[start : start + columns] for start in range(0, len(pictures), columns)])
 
 
-def wild(order: Order) -> Sheet:
+def wild(order: FigureInput) -> Sheet:
     """Return Fig. 8: whole photos before and after, all their faces edited (Sec. 6.5)."""
     rows = []
     for _, photo in order.photos:
@@ -136,7 +162,7 @@ def wild(order: Order) -> Sheet:
     return Sheet(rows, column_labels=["before", "after"], title=_title(order.expression))
 
 
-def limits(order: Order) -> Sheet:
+def limits(order: FigureInput) -> Sheet:
     """Return Fig. 9: each photo edited, with its masks, from the best success to the worst failure (Sec. 6.6).
 
     Under each edit stands its expression gain: the share of the asked change that the annotator reads back.
@@ -158,7 +184,7 @@ def limits(order: Order) -> Sheet:
     )
 
 
-def muscles(order: Order) -> Sheet:
+def muscles(order: FigureInput) -> Sheet:
     """Return what each AU is to move, as arrows on the first photo: displacements of landmarks at full strength."""
     photo, face = _only(order)
     still = replace(face, aus={})
@@ -183,11 +209,12 @@ def _arrows(image: Pixels, face: Face, moved: NDArray[np.float64]) -> Pixels:
     return drawn
 
 
-FIGURES: Mapping[str, Callable[[Order], Sheet]] = {
+FIGURES: Mapping[str, Callable[[FigureInput], Sheet]] = {
     "interpolation": interpolation,
     "single-aus": single_aus,
     "attention": attention,
     "emotions": emotions,
+    "comparison": comparison,
     "variability": variability,
     "wild": wild,
     "limits": limits,
@@ -195,7 +222,7 @@ FIGURES: Mapping[str, Callable[[Order], Sheet]] = {
 }
 
 
-def draw(name: str, order: Order, path: Path) -> None:
+def draw(name: str, order: FigureInput, path: Path) -> None:
     """Draw a figure.
 
     Args:
@@ -222,7 +249,7 @@ def draw(name: str, order: Order, path: Path) -> None:
 
 
 def save(sheet: Sheet, path: Path, made: Provenance | None = None) -> None:
-    """Write a sheet as .png, .pdf or .svg, with how it was made; letters stay letters in the last two."""
+    """Write a sheet as .png, .pdf or .svg, with how it was made; text stays text in the last two."""
     require("matplotlib", "evaluate")
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -262,7 +289,7 @@ def save(sheet: Sheet, path: Path, made: Provenance | None = None) -> None:
 
 
 def _metadata(path: Path, made: Provenance | None) -> dict[str, Any]:
-    """Return what makes matplotlib write how a figure was made, as its format can."""
+    """Return the arguments of ``savefig`` that embed the provenance, by format."""
     if made is None:
         return {}
     if path.suffix.lower() == ".png":
@@ -285,7 +312,7 @@ def random_expression(aus: Sequence[str], rng: np.random.Generator) -> Expressio
 
 
 def expression_gain(editor: Editor, face: EditedFace, edit: Edit) -> float:
-    """Return the share of the asked change that is read back from the edited photo; 0 for a copy, 1 for obedience.
+    """Return the share of the asked change that is read back from the edited photo; 0 for a copy, 1 if exact.
 
     The regression, through the origin, of the change that the annotator reads on the change that was asked, over AUs.
     """
@@ -300,7 +327,7 @@ def expression_gain(editor: Editor, face: EditedFace, edit: Edit) -> float:
     return float((asked * read).sum()) / power if power > SAME**2 else 0.0
 
 
-def _film(order: Order) -> "list[Pixels]":
+def _film(order: FigureInput) -> "list[Pixels]":
     """Return the frames of Fig. 1 in time: all photos side by side, there and back."""
     sessions = [order.editor.session(photo, order.expression) for _, photo in order.photos]
     return [
@@ -309,27 +336,20 @@ def _film(order: Order) -> "list[Pixels]":
     ]
 
 
-def _alone(order: Order, photo: Photo, code: str, level: float) -> Edit:
+def _alone(order: FigureInput, photo: Photo, code: str, level: float) -> Edit:
     return order.editor.edit(photo, [Request(code, level)])
 
 
-def _largest(order: Order, photo: Photo) -> Face:
+def _largest(order: FigureInput, photo: Photo) -> Face:
     found = order.editor.read(photo)
     if not found:
         raise FaceError("a photo without a face cannot be in this figure")
     return found[0]
 
 
-def _only(order: Order) -> tuple[Photo, Face]:
+def _only(order: FigureInput) -> tuple[Photo, Face]:
     photo = order.photos[0][1]
     return photo, _largest(order, photo)
-
-
-def _emotion(config: ModelConfig, name: str) -> Expression | None:
-    try:
-        return emotion_requests(name, 1.0, config.aus)
-    except ActionUnitError:
-        return None
 
 
 def _face_of(image: Pixels, face: Face) -> Pixels:

@@ -1,4 +1,4 @@
-"""Judges that did not make the training labels, and share no part with the annotator that did."""
+"""Judges: evaluators that share no component with the annotator that made the training labels."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -29,14 +29,14 @@ _DLIB_BOX = (0.07, 0.074, 0.941, 0.945)
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What was fitted to human FACS codes.
+class LinearAuModel:
+    """Linear regression of AU intensities, fitted to human FACS codes.
 
     Attributes:
         aus: codes, in order.
         weights: (features, AUs), from features to intensities in [0, 1].
         bias: (AUs,).
-        icc: ICC(3,1) by AU, of people that the fit never saw.
+        icc: ICC(3,1) by AU, on people outside the data of the fit.
     """
 
     aus: tuple[str, ...]
@@ -61,21 +61,21 @@ class Verdicts:
         )
 
     @staticmethod
-    def load(name: str) -> "Verdicts":
+    def load(name: str) -> "LinearAuModel":
         """Read what :meth:`save` wrote among this package's assets."""
         with np.load(io.BytesIO(_asset(name)), allow_pickle=False) as data:
             aus = tuple(data["aus"].tolist())
             icc = dict(zip(aus, data["icc"].tolist(), strict=True))
-            return Verdicts(
+            return LinearAuModel(
                 aus, data["weights"].astype(np.float64) * data["scale"], data["bias"].astype(np.float64), icc
             )
 
 
 class Landmarks68:
-    """The 68 landmarks of face-api (MIT), in the place and size of a standard face.
+    """The 68 landmarks of face-api (MIT), normalised for position, rotation and scale.
 
-    Eye corners and the nose's ridge, which expressions hardly move, give place, turn and size; the two sides of the
-    face are averaged.
+    The normalisation uses eye corners and the nose's ridge, which expressions hardly move; the two sides of the face
+    are averaged.
     """
 
     _STEADY = (27, 28, 29, 30, 33, 36, 39, 42, 45)
@@ -104,7 +104,7 @@ class Landmarks68:
 
 
 class EmotionVote:
-    """Three emotion classifiers that never heard of AUs: face-api, facex, fer (all MIT)."""
+    """Three emotion classifiers that do not use AUs: face-api, facex, fer (all MIT)."""
 
     def __init__(self) -> None:
         self._networks = {name: _network(f"emotion_{name}.onnx") for name in CLASSIFIERS}
@@ -144,7 +144,7 @@ class Identity:
 
 
 def _network(name: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """Return a network among this package's assets, from one face to what it finds, on one thread."""
+    """Return a function that runs a network of this package's assets on one face, in one thread."""
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
@@ -166,7 +166,7 @@ def _resize(crop: Pixels, side: int, channels: int, gray: bool = False) -> NDArr
 
 
 def _mirrored(points: NDArray[np.floating], width: float) -> Array:
-    """Return the 68 points as the mirror image of a picture of that width has them."""
+    """Return the 68 points of the mirror image of a picture of the given width."""
     flipped = points[list(_OTHER_SIDE)]
     return np.stack([width - flipped[:, 0], flipped[:, 1]], axis=1).astype(np.float64)
 

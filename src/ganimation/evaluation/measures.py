@@ -1,4 +1,4 @@
-"""From answers to numbers. A copy of the photo scores nothing, but in the measures of leaving it alone."""
+"""Measures of edited faces. An unedited copy fails all but those of unwanted changes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,9 +15,9 @@ from ganimation.evaluation.trials import LEVELS, Answers, Faces, Trial, is_full
 Array = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
-#: Who reads AUs: the one that made the labels, and two judges fitted to human codes, on pixels and on landmarks.
+#: Readers of AUs: the annotator that made the labels, and two judges fitted to human codes: pixels and landmarks.
 READERS = ("annotator", "judge", "geometry")
-#: Measures whose high values are good ones, and are negated where the worst are looked for.
+#: Names (or their beginnings) of measures for which higher is better; :func:`error_scores` negates them.
 GOOD = ("expression gain", "zero edit", "PSNR")
 #: What is measured of a mask.
 MASK = ("mean", "spread", "changed")
@@ -75,10 +75,10 @@ def leakage(after: Array) -> Array:
 def gains(
     trials: Sequence[Trial], read: Array, before: Array, shown: Array, asked: Sequence[str], seen: Sequence[str]
 ) -> Array:
-    """Return the expression gain of each trial, (trials,): 0 for a copy of the photo, 1 for perfect obedience.
+    """Return the expression gain of each trial, (trials,): 0 for a copy of the photo, 1 for an exact response.
 
-    The regression, through the origin, of the change that is read on the change that was asked; NaN where hardly
-    anything was asked.
+    The regression, through the origin, of the change that is read on the change that was asked; NaN where the squared
+    requested changes sum to 0.01 or less.
 
     Args:
         trials: all.
@@ -98,8 +98,8 @@ def gains(
         return np.asarray(np.where(power > 0.01, (wanted * change).sum(axis=1) / power, np.nan), np.float64)
 
 
-def in_place(trials: Sequence[Trial], change: Array, aus: Sequence[str]) -> dict[str, float]:
-    """Return the share of the change that falls into the right half of the face, for AUs of the upper and the lower.
+def region_locality(trials: Sequence[Trial], change: Array, aus: Sequence[str]) -> dict[str, float]:
+    """Return the share of the change inside the half of the face, upper or lower, to which the requested AU belongs.
 
     Args:
         trials: all.
@@ -121,7 +121,7 @@ def in_place(trials: Sequence[Trial], change: Array, aus: Sequence[str]) -> dict
 def truth(
     trials: Sequence[Trial], pictures: Pixels, crops: Pixels, distance: Callable[[Pixels, Pixels], float]
 ) -> dict[str, Any]:
-    """Return how far answers are from the true pictures, where they are known: PSNR, SSIM and a perceptual distance.
+    """Return the distances of edited faces to their paired ground truth: PSNR, SSIM and a perceptual distance.
 
     Args:
         trials: all.
@@ -170,7 +170,7 @@ def votes(trials: Sequence[Trial], emotions: Array) -> dict[str, Any]:
     return found
 
 
-def badness(
+def error_scores(
     trials: Sequence[Trial], answers: Answers, faces: Faces, aus: Sequence[str], seen: Mapping[str, Sequence[str]]
 ) -> dict[str, Array]:
     """Return how bad each answer is by each measure, (trials,): the higher the worse, NaN where it does not apply.
@@ -266,7 +266,7 @@ def report(
             "emotions": _with_interval(answers.identity[kinds == "emotion"]),
         },
         "zero edit PSNR": _with_interval(answers.psnr[kinds == "zero"]),
-        "change in place": in_place(trials, answers.change, aus),
+        "change in place": region_locality(trials, answers.change, aus),
         "mask": dict(zip(MASK, map(_mean, answers.mask[moved].T), strict=True)),
         "mask of single AUs": {
             code: dict(zip(MASK, map(_mean, answers.mask[rows].T), strict=True))
@@ -283,7 +283,7 @@ def report(
 def comparison(
     trials: Sequence[Trial], first: Answers, second: Answers, aus: Sequence[str], seen: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """Return by reader how much higher the first method's mean PCC of single AUs is, over resamples of the faces.
+    """Return by reader the difference in mean PCC of single AUs, first minus second, with its bootstrap interval.
 
     Args:
         trials: all, the same for both.
@@ -307,7 +307,7 @@ def comparison(
 def _of_reader(
     trials: Sequence[Trial], read: Array, photos: Array, shown: Array, asked: Sequence[str], seen: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what one reader of AUs makes of a method."""
+    """Return the measures of a method by one reader of AUs."""
     faces = list(dict.fromkeys(trial.face for trial in trials if trial.kind == "single"))
     after = singles(trials, read, len(asked))
     rows = by_au(after, photos[faces], asked, seen)
@@ -337,6 +337,6 @@ def _with_interval(values: Array) -> dict[str, Any]:
 
 
 def _mean(values: Array) -> float:
-    """Return the mean of what is there; NaN if nothing is."""
+    """Return the mean of the values that are not NaN; NaN if there are none."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if len(there) else float("nan")

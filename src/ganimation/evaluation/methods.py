@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganimation.editing.portraits import Painter, Portrait
+from ganimation.editing.portraits import Portrait, PortraitFactory
 from ganimation.errors import require
 from ganimation.faces.crop import Transform, apply, cut, paste_back
 from ganimation.faces.reader import FaceReader
@@ -32,7 +32,7 @@ class Edited:
 
     Attributes:
         image: (S, S, 3) RGB uint8.
-        attention: A at the crop's size, (S, S) in [0, 1]; ``None`` from who has none.
+        attention: A at the crop's size, (S, S) in [0, 1]; ``None`` for a method without one.
     """
 
     image: Pixels
@@ -55,7 +55,7 @@ class Method(Protocol):
 class Model:
     """A model's generator on aligned faces.
 
-    As when a photo is edited, the generator sees the crop at its own size, and what it draws goes back at the crop's.
+    As when a photo is edited, the crop is resized for the generator, and its output is pasted back at the crop's size.
 
     Args:
         folder: of the model.
@@ -67,7 +67,7 @@ class Model:
 
     def __init__(self, folder: Path, backend: str = "onnxruntime") -> None:
         self.config = ModelConfig.read(folder)
-        self._painter = Painter(folder, self.config, backend, 1)
+        self._painter = PortraitFactory(folder, self.config, backend, 1)
         self._reader, self._lock = FaceReader(1), threading.Lock()
         self._portraits: dict[tuple[bytes, bytes], Portrait] = {}
 
@@ -81,7 +81,7 @@ class Model:
         return Edited(image, resize(drawn.attention, side))
 
     def _portrait(self, crop: Pixels, transform: Transform, source_aus: Array) -> Portrait:
-        """Return the portrait of a face; the last few are kept, for a face is asked for many things in a row."""
+        """Return the portrait of a face; the last few are cached, since consecutive trials share a face."""
         key = (hashlib.sha256(crop.tobytes()).digest(), source_aus.tobytes())
         with self._lock:
             if key not in self._portraits:
@@ -94,12 +94,12 @@ class Model:
 
 
 def copy(crop: Pixels, source_aus: Array, target_aus: Array) -> Edited:
-    """Return the face as it is: what doing nothing scores."""
+    """Return the face unchanged: the baseline without any edit."""
     return Edited(crop)
 
 
 class Warp:
-    """Moves pixels and paints none: what geometry alone scores.
+    """Baseline that warps pixels and generates none.
 
     How landmarks move with AUs is fitted to faces (a ridge regression over aligned faces); a face is then warped,
     affine within the triangles between its landmarks, by the movement of the change that is asked.

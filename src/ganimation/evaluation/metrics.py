@@ -20,7 +20,7 @@ def pcc(asked: Array, read: Array) -> float:
 
 
 def slope(asked: Array, read: Array) -> float:
-    """Return by how much the reading rises for a rise of 1 in the asking (least squares); arguments as in ``pcc``."""
+    """Return the least-squares slope of the read on the requested intensities; arguments as in ``pcc``."""
     asked, read = _present(asked, read)
     centred = asked - asked.mean() if len(asked) else asked
     power = float(np.square(centred).sum())
@@ -28,7 +28,7 @@ def slope(asked: Array, read: Array) -> float:
 
 
 def monotonicity(read: Array) -> float:
-    """Return the share of neighbouring levels at which the reading rises with the asking.
+    """Return the share of neighbouring levels at which the read intensity rises with the requested one.
 
     Args:
         read: (faces, levels), what is read at rising levels; rows with NaN are left out.

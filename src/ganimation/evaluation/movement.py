@@ -1,6 +1,6 @@
-"""Where the landmarks of edited faces went, against where human muscles take them.
+"""Displacements of landmarks in edited faces, compared with those of human expressions.
 
-What is expected are the displacements of :mod:`ganimation.faces.geometry`, which were fitted on people that are not in
+Expected are the displacements of :mod:`ganimation.faces.geometry`, which were fitted on people that are not in
 an exam. Landmarks are read again in every edited picture. A copy of the photo has a gain of 0 and an error of 1.
 """
 
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 #: Landmarks that an AU moves by less than this share of the side do not count: the landmarker's own noise.
 LEAST = 0.002
-#: Gains within this band are a muscle's.
+#: Gains within this band count as natural.
 BAND = (0.6, 1.4)
 #: Landmarks of both irises.
 IRISES = slice(468, 478)
@@ -27,7 +27,7 @@ VISIBLE = 0.004
 
 
 def report(trials: Sequence[Trial], points: Array, before: Array, shown: Array, aus: Sequence[str]) -> dict[str, Any]:
-    """Return what landmarks say of a method's single AUs.
+    """Return the landmark-based measures of a method's single AUs.
 
     Args:
         trials: all.

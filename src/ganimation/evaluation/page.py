@@ -1,4 +1,4 @@
-"""The report of an exam as one HTML page that needs nothing beside it."""
+"""The report of an exam as one self-contained HTML page."""
 
 import base64
 import html
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ganimation.errors import MediaError
 from ganimation.evaluation.exam import Exam
 from ganimation.evaluation.judges import CLASSIFIERS
-from ganimation.evaluation.measures import GOOD, MASK, READERS, badness
+from ganimation.evaluation.measures import GOOD, MASK, READERS, error_scores
 from ganimation.files import atomic
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def _pictures(name: str, exam: Exam) -> str:
 def _worst(name: str, exam: Exam) -> str:
     """Return a sheet for each measure: the answers that it finds worst."""
     about, answers, parts = exam.about, exam.answers[name], []
-    for measure, values in badness(exam.trials, answers, exam.faces, about["aus"], about["readers"]).items():
+    for measure, values in error_scores(exam.trials, answers, exam.faces, about["aus"], about["readers"]).items():
         order = [int(n) for n in np.argsort(-values, kind="stable") if np.isfinite(values[n])][:WORST]
         if not order:
             continue

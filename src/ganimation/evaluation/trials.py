@@ -1,4 +1,4 @@
-"""What is asked of whom, and what is seen in the answers."""
+"""Trials (requested edits of faces), and what the evaluators read from the edited faces."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,17 +23,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Trial:
-    """One thing asked of one face.
+    """One requested edit of one face.
 
     Attributes:
-        kind: ``single``, ``step``, ``pair``, ``random``, ``emotion``, ``zero`` or ``true`` (the target is another photo
-            of the session, and known).
+        kind: ``single``, ``step``, ``pair``, ``random``, ``emotion``, ``zero`` or ``true`` (the target AUs are
+            those of another photo of the session, which is the ground truth).
         face: row in the exam's faces.
         target: (AUs,) in [0, 1].
-        name: for people.
-        au: of a ``single`` and a ``step``, its place among the AUs; else -1.
+        name: label for the report.
+        au: of a ``single`` and a ``step``, the index of the AU; else -1.
         level: of a ``single``, the intensity; of a ``step``, the share of the way to 1.
-        truth: of a ``true``, the row of the photo that has the target's AUs; else -1.
+        truth: of a ``true``, the row of the ground-truth photo among the exam's faces; else -1.
     """
 
     kind: str
@@ -58,10 +58,10 @@ def plan(
     Args:
         shown: (faces, AUs) in [0, 1].
         aus: codes.
-        neutral: how many faces sit the single AUs; those that show least.
-        sessions: (faces,), equal where the true picture of another expression is known, -1 where not.
-        seed: of what is drawn.
-        steps: how many of the neutral faces sit the steps.
+        neutral: number of faces for trials of single AUs, those with the lowest sum of intensities.
+        sessions: (faces,), code of the session, whose photos are ground truth for each other; -1 where unknown.
+        seed: of the random trials.
+        steps: number of the neutral faces for trials of kind ``step``.
     """
     rng = np.random.default_rng(seed)
     trials = []
@@ -132,7 +132,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Faces:
-    """The faces of an exam, and what is seen in them before anything is edited.
+    """The faces of an exam, and their measurements before any edit.
 
     Attributes:
         crops: (N, S, S, 3) RGB uint8.

@@ -46,11 +46,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the fit found.
+    """Coefficients of the fitted regression.
 
     Attributes:
         aus: the AUs that ``weights`` give, in order.
-        mean_face: (478, 3), onto whose rigid points a face is laid.
+        mean_face: (478, 3); faces are aligned to its rigid points.
         weights: (features, AUs), from features to intensities in [0, 1].
         bias: (AUs,).
         blink: the mean eyeBlink score of open eyes and of shut ones.
@@ -83,7 +83,7 @@ class Calibration:
 
 
 def align(points: NDArray[np.floating], mean_face: Array, by: Sequence[int] = RIGID) -> Array:
-    """Lay faces onto the mean face by some landmarks: rotation, one scale, shift (Umeyama 1991).
+    """Align faces to the mean face by some landmarks: rotation, one scale, shift (Umeyama 1991).
 
     Args:
         points: (N, 478, 3).
@@ -123,7 +123,7 @@ def features(looks: Landmarks, appearances: NDArray[np.uint8], mean_face: Array)
 
 
 def blink_score(looks: Landmarks) -> Array:
-    """Return the mean eyeBlink score of N faces, over both eyes and both looks, (N,)."""
+    """Return the mean eyeBlink score of N faces, over both eyes, and over crop and mirror image, (N,)."""
     scores = 1.0 / (1.0 + np.exp(-looks.blendshapes[:, list(_BLINK)].astype(np.float64)))
     return np.asarray(scores.mean(axis=1).reshape(2, -1).mean(axis=0), np.float64)
 

@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: The share of the crop's side over which attention is led to 1 at its border when the crop goes back.
+#: Width of the border, as a share of the crop's side, over which attention rises to 1 when the crop is pasted back.
 BORDER = 0.06
 
 #: Where the upper face ends in the default template, as a share of the side: between the eyes and the mouth.
@@ -99,7 +99,7 @@ def apply(transform: Transform, points: NDArray[np.floating]) -> NDArray[np.floa
 
 
 def cut(image: NDArray[np.uint8], transform: Transform, size: int) -> NDArray[np.uint8]:
-    """Cut the crop out of an image (RGB uint8): (size, size, 3); beyond the image's edge its last pixels go on.
+    """Cut the crop out of an image (RGB uint8): (size, size, 3); edge pixels are replicated outside the image.
 
     Where the photo is finer than the crop it is first averaged down, so that the crop has no aliasing.
     """
@@ -107,7 +107,7 @@ def cut(image: NDArray[np.uint8], transform: Transform, size: int) -> NDArray[np
     factor = int(1 / scale) if scale < 0.5 else 1
     height, width = image.shape[:2]
     x0, y0, x1, y1 = bounds(transform, size, (height, width), margin=2 * factor)
-    x0, y0 = min(x0, width - factor), min(y0, height - factor)  # a crop beside the photo is made of its last pixels
+    x0, y0 = min(x0, width - factor), min(y0, height - factor)  # a crop outside the photo replicates edge pixels
     part = image[max(0, y0) : max(y1, y0 + factor), max(0, x0) : max(x1, x0 + factor)]
     transform = _moved(transform, max(0, x0), max(0, y0))
     if factor > 1 and min(part.shape[:2]) >= factor:
@@ -132,7 +132,7 @@ def bounds(transform: Transform, size: int, shape: tuple[int, int], margin: int 
 def _bounds(
     transform: Transform, box: tuple[int, int, int, int], shape: tuple[int, int], margin: int = 0
 ) -> tuple[int, int, int, int]:
-    """Return the same of a part of the crop, x0, y0, x1, y1."""
+    """Return the same as :func:`bounds` for a part of the crop, ``box`` (x0, y0, x1, y1)."""
     (left, top), (right, bottom) = np.array(box).reshape(2, 2) - 0.5
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     placed = apply(invert(transform), corners)
@@ -145,11 +145,11 @@ def _bounds(
 
 @dataclass(frozen=True)
 class Moved:
-    """Which part of C is the source's own pixels, moved.
+    """The part of C that consists of source pixels, warped by a flow.
 
     Attributes:
         flow: (S, S, 2), x and y from each pixel of the crop to where it comes from, in pixels of the crop.
-        share: (S, S) in [0, 1], of moved source in C; the rest is paint.
+        share: (S, S) in [0, 1], weight of the warped source in C; the rest is generated.
         source: the crop itself, RGB in [-1, 1], (S, S, 3).
     """
 
@@ -158,11 +158,11 @@ class Moved:
     source: NDArray[np.float32]
 
     def paint(self, color: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return C without what was moved, as much of it as there is: (S, S, 3)."""
+        """Return the generated part of C: C minus share times warped source, (S, S, 3)."""
         return np.asarray(color - self.share[:, :, None] * self.pixels(), np.float32)
 
     def pixels(self) -> NDArray[np.float32]:
-        """Return the source's pixels where the flow takes them, (S, S, 3)."""
+        """Return the source warped by the flow, (S, S, 3)."""
         size = len(self.share)
         x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
         flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
@@ -184,7 +184,7 @@ def paste_back(
         color: C of the crop, RGB in [-1, 1], (S, S, 3).
         attention: A of the crop in [0, 1], (S, S); 1 keeps the photo.
         transform: ``crop_from_photo`` of that crop.
-        moved: which part of C is moved source; that part is taken from the photo itself, as sharp as it is.
+        moved: which part of C is warped source; that part is sampled from the photo at the photo's own resolution.
 
     Returns:
         A new image. Pixels outside the crop, and those where A is 1, keep the photo's bytes.
@@ -221,7 +221,7 @@ def _changing(change: NDArray[np.float32]) -> tuple[int, int, int, int] | None:
 def _move(
     image: NDArray[np.uint8], moved: Moved, transform: Transform, origin: tuple[int, int], shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Return the photo's own pixels where the flow takes them, times their share, in [-1, 1] for one part of it."""
+    """Return one part of the photo, warped by the flow at full resolution and multiplied by the share, in [-1, 1]."""
     height, width = shape
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     flow = np.concatenate([moved.flow, moved.share[:, :, None]], axis=2)
@@ -229,7 +229,7 @@ def _move(
     shift = there[:, :, :2] @ np.linalg.inv(transform[:, :2]).T.astype(np.float32)
     x = shift[:, :, 0] + np.arange(origin[0], origin[0] + width, dtype=np.float32)
     y = shift[:, :, 1] + np.arange(origin[1], origin[1] + height, dtype=np.float32)[:, None]
-    left, top = (max(0, int(np.floor(at.min())) - 2) for at in (x, y))  # OpenCV's maps reach 32,767 pixels
+    left, top = (max(0, int(np.floor(at.min())) - 2) for at in (x, y))  # cv2.remap takes at most 32,767 pixels a side
     right, bottom = int(np.ceil(x.max())) + 3, int(np.ceil(y.max())) + 3
     window = image[top:bottom, left:right]
     if 0 in window.shape:

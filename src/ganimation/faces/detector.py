@@ -75,7 +75,7 @@ class FaceDetector:
         return sorted(found, key=lambda face: -face.box[2] * face.box[3])
 
     def _look_closer(self, image: NDArray[np.uint8], row: Rows) -> Rows:
-        """Search again around a face that was found in a reduced photo, for points as fine as in a small one."""
+        """Detect a face that was found in a reduced photo again at a higher resolution, for more precise points."""
         x, y, w, h = row[_BOX]
         side = 2.0 * max(w, h)
         scale = CLOSE_SIDE / side

@@ -5,8 +5,8 @@ A face's landmarks are those of the mean face, laid on the photo by an affine fr
     mean face (shares of the crop's side)  ── frame, fitted to landmarks that no muscle moves ──▶  photo
 
 An AU of intensity 1 moves landmark i by ``frame[:, :2] @ displacements[k, i]``; changes of several AUs add up. Lids
-are the exception: AU45 closes an eye by its own opening, so that it ends closed on every face. Lids and lips that meet
-stop there. The displacements are the asset ``au_displacements.npz``, made by ``tools/fit_au_geometry.py``; how much of
+are the exception: AU45 moves them by the eye's own opening, so that it closes every eye. Lids and lips stop where they
+meet. The displacements are the asset ``au_displacements.npz``, made by ``tools/fit_au_geometry.py``; how much of
 human movement they explain is in docs/results.md.
 """
 
@@ -53,7 +53,7 @@ _UPPER_LID = 0.92
 #: How far the visible rim of a lower lid is below its landmarks, as a share of the eye's opening.
 _WATERLINE = 0.2
 
-#: An eye that shows more of AU45 than this is too nearly closed for its own opening to be a scale.
+#: Intensity of AU45 above which the opening of an eye is too small to serve as the scale of its closing.
 _NEARLY_CLOSED = 0.7
 
 
@@ -111,7 +111,7 @@ def frame(points: NDArray[np.floating]) -> Array:
 
 
 def sides(points: NDArray[np.floating]) -> Array:
-    """Return how far each point of the mean face belongs to the person's left, (N,): 0 right, 1 left, smooth between.
+    """Return the weight of the person's left side at points of the mean face, (N,): 0 right, 1 left, smooth between.
 
     Args:
         points: (N, 2) in shares of the default template's side; the person's left is on the picture's right.
@@ -170,7 +170,7 @@ def _close(moved: Array, eye: int, asked: float, shown: float, placed: Array) ->
 
 
 def _stop(points: Array, moved: Array, upper: tuple[int, ...], lower: tuple[int, ...], placed: Array) -> None:
-    """Let rims that would cross meet in the middle, in place; those of closed lips may lie crossed a little before."""
+    """Move rims that newly cross to their middle, in place; a slight crossing of closed lips before is kept."""
     down = placed[:, 1] / np.linalg.norm(placed[:, 1])
     above, below = list(upper[1:-1]), list(lower[1:-1])
     before, after = (np.minimum(0.0, (at[below] - at[above]) @ down) for at in (points, moved))
@@ -185,10 +185,10 @@ def kept(
     rims: tuple[tuple[int, ...], tuple[int, ...]],
     margin: float,
 ) -> tuple[Array, Array]:
-    """Return two outlines of an aperture, (N, 2) each: after a change, and of what was seen before and stays as it was.
+    """Return two outlines of an aperture, (N, 2) each: after a change, and of the visible part that is kept unchanged.
 
-    Each rim shades a little of what is behind it, so where a rim opens the part that is kept is narrower, by as much as
-    it opens and at most by ``margin``.
+    A rim casts a shadow on what lies behind it, so where a rim opens, the kept part is narrower by the width of the
+    opening, at most by ``margin``.
 
     Args:
         points: (478, 2), landmarks before.

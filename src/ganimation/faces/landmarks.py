@@ -31,7 +31,7 @@ _EYE_CORNERS = ((33, 133), (362, 263))
 
 @dataclass(frozen=True)
 class Landmarks:
-    """What the landmarker sees in N crops.
+    """Output of the landmarker for N crops.
 
     Attributes:
         points: (N, 478, 3) float32; x and y in pixels of the crop, z in the same unit, smaller is nearer.

@@ -1,12 +1,12 @@
-"""The mesh that carries a face's pixels: triangles between landmarks, and two rings around the face that hold it still.
+"""The mesh that warps a face: triangles between landmarks, and two rings around the face that fix its surroundings.
 
     ring 2   ·   ·   ·      does not move
-    ring 1    ·  ·  ·       moves a little with the outline, so that a dropping jaw presses the neck and tears nothing
+    ring 1    ·  ·  ·       moves a little with the outline, so that a dropping jaw compresses the neck smoothly
     outline    ·····
     face       468 landmarks; the eyes and the inside of the mouth are holes
 
-A warp is known from where the vertices are and where they go: each triangle is an affine map. It is kept as a backward
-flow: for each pixel of the result, from where in the source it comes.
+A warp is defined by the vertices before and after: it is affine within each triangle. It is stored as a backward flow:
+for each pixel of the result, the offset to its position in the source.
 """
 
 from functools import cache
@@ -30,7 +30,7 @@ RINGS = ((1.2, 0.4), (1.5, 0.0))
 FACE = 468
 
 _SHIFT = 4  # bits of a pixel in which OpenCV is told corners
-#: Outlines are filled so many times finer: OpenCV draws one without area, such as closed lips, a pixel wide.
+#: Supersampling of filled outlines: OpenCV draws an outline without area, such as closed lips, one pixel wide.
 _FINE = 4
 
 
@@ -51,9 +51,9 @@ def vertices(points: NDArray[np.floating], moved: NDArray[np.floating]) -> tuple
 
 @cache
 def triangles() -> NDArray[np.intp]:
-    """Return the corners of every triangle, (T, 3) numbers of vertices, the outermost first, so that the nose is last.
+    """Return the vertex indices of every triangle, (T, 3), sorted from the outermost to the nose.
 
-    Where a turned face folds over itself, what is drawn last is what is seen.
+    Where triangles of a turned face overlap, the one that is drawn last is visible.
     """
     basis = displacements()
     inside = basis.triangles
@@ -114,7 +114,7 @@ def interpolate(corners: NDArray[np.floating], values: NDArray[np.floating], siz
 
 
 def flow(points: NDArray[np.floating], moved: NDArray[np.floating], size: int) -> NDArray[np.float32]:
-    """Return from where each pixel of the result comes, less where it is, (size, size, 2) in pixels.
+    """Return the backward flow: source position minus position of each pixel, (size, size, 2) in pixels.
 
     Args:
         points: (478, 2), landmarks before, in pixels.
@@ -126,7 +126,7 @@ def flow(points: NDArray[np.floating], moved: NDArray[np.floating], size: int) -
 
 
 def guide(points: NDArray[np.floating], size: int) -> NDArray[np.float32]:
-    """Return where in the mean face each pixel is, and whether it is in the face, (size, size, 3).
+    """Return the mean-face coordinates of each pixel and a mask of the face, (size, size, 3).
 
     The first two are x and y of the mean face, -1 and 1 at the template's edges; the third is 1 in the face, falls to 0
     over the rings, and is 0 outside, where the first two are 0 as well.

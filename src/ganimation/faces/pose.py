@@ -1,4 +1,4 @@
-"""What the landmarks of a face say to a generator of muscles, as maps."""
+"""Input maps of a generator of kind ``muscles``, computed from the landmarks of a face."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ from ganimation.faces.geometry import APERTURES, kept, move
 Array = NDArray[np.float64]
 Maps = NDArray[np.float32]
 
-#: A rim that moves uncovers at most this much of what it shaded before, as a share of the side.
+#: Largest width of the shaded strip behind an opening rim that is redrawn, as a share of the side.
 MARGIN = 0.012
 #: Standard deviation of the edges of apertures, as a share of the side.
 SOFT = 0.005
 
 
 def expect(points: Array, shown: NDArray[np.floating], target: NDArray[np.floating], aus: Sequence[str]) -> Array:
-    """Return the landmarks that are expected when a face that shows some intensities shows others, (478, 2).
+    """Return the landmarks that are expected after a change from source to target intensities, (478, 2).
 
     Args:
         points: (478, 2).

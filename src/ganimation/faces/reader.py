@@ -137,9 +137,9 @@ class FaceReader:
         ]
 
     def follow(self, image: NDArray[np.uint8], face: Face) -> Face | None:
-        """Return a face in the next frame of a film, where it was in the last; ``None`` if it is not there any more.
+        """Track a face to the next frame of a film, near its last position; ``None`` if it is no longer there.
 
-        Nothing is searched, so this is several times faster than :meth:`read`.
+        The detector is not run, so this is several times faster than :meth:`read`.
         """
         found = self._look(image, region_from_eyes(face.eyes), face.score)
         if found is None:
@@ -155,7 +155,7 @@ class FaceReader:
     def measure_crops(self, crops: NDArray[np.uint8], template: CropTemplate) -> NDArray[np.float32]:
         """Return the AUs of faces that are aligned already, (N, 16) in the order of the annotator's ``aus``.
 
-        Nothing is searched: the template says where the eyes are. Against :meth:`read` on the photo, on 83 faces at 128
+        The detector is not run: the template gives the eyes. Against :meth:`read` on the photo, on 83 faces at 128
         pixels, correlations by AU are .95 and more, at 64 pixels .92 and more.
 
         Args:
@@ -196,7 +196,7 @@ def both_ways(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def place(looks: Landmarks, index: int, region: Transform) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return landmarks (478, 2) and eye centres (2, 2) of one face in pixels of the photo.
 
-    They are the mean of what the crop and its mirror image say, so that a face and its mirror image get the same.
+    They are averaged over the crop and its mirror image, so that a face and its mirror image get the same.
     """
     seen, mirrored = (looks.points[row, :, :2].astype(np.float64) for row in (index, len(looks.points) // 2 + index))
     mirrored = mirrored[displacements().mirror]

@@ -1,7 +1,7 @@
 """How each action unit darkens and brightens a face, measured on photos of the same people with other expressions.
 
 Maps in the mean face, the asset ``au_shading.npz``, made by ``tools/fit_au_shading.py``: expression ratio images (Liu,
-Shan & Zhang 2001), one an AU. A generator of muscles adds to them what is each person's own.
+Shan & Zhang 2001), one an AU. A generator of kind ``muscles`` adds person-specific fields.
 """
 
 import io

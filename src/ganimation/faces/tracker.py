@@ -1,4 +1,4 @@
-"""Follow one person through a film, without trembling and without lag."""
+"""Track one face through a film, smoothed against jitter with little lag."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from ganimation.faces.reader import Face, FaceReader
 
 Array = NDArray[np.float64]
 
-#: After so many seconds out of sight, whoever is largest is followed.
+#: Seconds after which a lost face is given up; unless a face is near its last position, the largest is tracked.
 FORGET = 1.0
 
 
@@ -20,8 +20,8 @@ class OneEuro:
     """The one-euro filter (Casiez et al., CHI 2012): still values are smoothed, fast ones pass without lag.
 
     Args:
-        cutoff: frequency in Hz below which a still value passes.
-        speed: by how many Hz the cutoff rises a unit of the value a second.
+        cutoff: cutoff frequency in Hz while the value is constant.
+        speed: increase of the cutoff in Hz per unit of the value's speed (units a second).
     """
 
     def __init__(self, cutoff: float, speed: float) -> None:
@@ -49,10 +49,10 @@ def _share(cutoff: Array, step: float) -> Array:
 
 
 class FaceTracker:
-    """Follows one face from frame to frame, and smooths where it is and what it shows.
+    """Tracks one face from frame to frame, and smooths its eyes' positions and AU intensities.
 
     Args:
-        reader: who finds and measures.
+        reader: detects and measures faces.
         number: of the face in the first frame that has any, from 1, the largest first.
     """
 
@@ -87,7 +87,7 @@ class FaceTracker:
         return replace(face, eyes=eyes, aus=dict(zip(face.aus, np.clip(values, 0.0, 1.0).tolist(), strict=True)))
 
     def _find(self, faces: Sequence[Face], time: float) -> Face | None:
-        """Return who was followed, among the faces of a frame."""
+        """Return the tracked face, among the faces of a frame."""
         if not faces:
             return None
         if self._last is None:
@@ -102,6 +102,6 @@ class FaceTracker:
         return faces[0] if time - self._seen > FORGET else None
 
     def _restart(self) -> None:
-        """Forget what was smoothed: positions in eye distances, intensities."""
+        """Reset the filters: of positions in units of the eyes' distance, and of intensities."""
         self._eyes = OneEuro(cutoff=2.0, speed=6.0)
         self._aus = OneEuro(cutoff=3.0, speed=4.0)

@@ -1,4 +1,4 @@
-"""Prepare the next items while one is used: reading, editing and writing a film take turns on different cores."""
+"""Prefetch items in a thread, so that reading, editing and writing of a film run in parallel."""
 
 import queue
 import threading
@@ -13,11 +13,11 @@ _END = object()
 def ahead(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """Yield items that a thread takes from an iterable, at most ``depth`` of them in advance.
 
-    What the iterable raises is raised here, after the items before it. Whoever stops early stops the thread too, and
-    the iterable is closed if it can be.
+    An exception of the iterable is raised here, after the items before it. Closing the generator early stops the
+    thread, which closes the iterable's iterator if it has ``close``.
 
     Args:
-        items: taken in the thread alone.
+        items: iterated in the thread alone.
         depth: at least 1.
     """
     waiting: queue.Queue[object] = queue.Queue(depth)

@@ -1,4 +1,4 @@
-"""Frames of a camera as they come. OpenCV opens it, on every system by that system's own means."""
+"""Live frames of a camera, by OpenCV."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import numpy as np
 from ganimation.errors import MediaError
 from ganimation.media.clip import Frame
 
-#: Unit of the frames' times: a camera's frames come when they come.
+#: Unit of the frames' times in seconds; the intervals between a camera's frames vary.
 TIME_BASE = Fraction(1, 1000)
 
 
@@ -18,10 +18,10 @@ class Camera:
     """A camera, iterated until it is stopped, ends, or its time is over.
 
     Attributes:
-        rate: frames a second that it promises; 30 where it promises none.
+        rate: frames a second that the camera reports; 30 where it reports none.
 
     Args:
-        source: number of the camera, from 0; or a film, which plays at its own pace, for tests.
+        source: number of the camera, from 0; or, for tests, a film, whose times follow its frame rate.
         seconds: to record; 0 until :meth:`stop`.
 
     Raises:
@@ -33,7 +33,7 @@ class Camera:
         self._live = isinstance(source, int)
         self._seconds, self._stopped = seconds, False
         logging = cv2.utils.logging
-        level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # it prints a page where a line is enough
+        level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # OpenCV would log many lines for a missing camera
         try:
             self._capture = cv2.VideoCapture(source)
         finally:

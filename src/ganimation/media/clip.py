@@ -1,4 +1,4 @@
-"""Read films frame by frame: upright, 8-bit, in their own time. Only the frame in hand and the next two are kept."""
+"""Read films frame by frame: upright, 8-bit, with their own times. Only the current and the next two are in memory."""
 
 import math
 import os
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
 
-#: Endings of files that are taken for films rather than photos.
+#: Width times height above which frames are refused unless the caller sets another limit.
 MAX_PIXELS = 100_000_000
 _PLAYLISTS = (".m3u8", ".m3u", ".mpd", ".ffconcat")
+#: Suffixes of files that are read as films rather than photos.
 CLIP_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp")
-# What is opened, by FFmpeg's names. A playlist of any kind is not among them: opening one opens what it names, and one
-# that names itself opens itself until the stack is full.
+# Formats that are opened, by FFmpeg's names. Playlists are excluded: opening one opens the files that it names, and one
+# that names itself recurses until the stack overflows.
 _FORMATS = ("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpeg", "mpegts", "mpegvideo", "asf")
 #: Transfer curves of high dynamic range, by their numbers in ITU-T H.273: PQ and HLG.
 _HDR = (16, 18)
@@ -59,14 +60,13 @@ class Clip:
         count: frames that the file says it has; 0 where it does not say.
         has_sound: whether there is a sound track.
         notice: what a user should know of it (HDR, more than 8 bits), or empty.
-        patience: see below.
+        patience: time limit of an iteration, in seconds.
         damaged: after iterating: the file broke off at this many seconds; ``None`` if it did not.
 
     Args:
         path: of a file that FFmpeg reads.
         max_pixels: width times height above which no frame is decoded.
-        patience: seconds that one reading of the film may take, with what is done between its frames; 0 for as long as
-            it takes.
+        patience: time limit in seconds for one iteration, including the caller's work between frames; 0 for none.
 
     Raises:
         MediaError: there is none, it is not a film, its frames are too large, or it has no pictures.
@@ -154,7 +154,7 @@ class Clip:
 
 
 def open_container(path: Path) -> "InputContainer":
-    """Return a file as FFmpeg opens it: a film in one file, and nothing that names other files or addresses.
+    """Open a film with FFmpeg; formats that refer to other files or addresses are refused.
 
     Raises:
         MediaError: it is something else.
@@ -207,5 +207,5 @@ def _notice(frame: "VideoFrame") -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return in a few words what FFmpeg complains about."""
+    """Return the short message of an error of FFmpeg."""
     return getattr(error, "strerror", None) or str(error).splitlines()[0]

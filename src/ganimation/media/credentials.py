@@ -24,13 +24,13 @@ SWITCH = "GANIMATION_C2PA"
 #: Label of the assertion that holds the recipe.
 RECIPE = "dev.ganimation.recipe"
 
-#: Settings of the library: it asks no other computer, and adds no thumbnail, which would weigh up to a megabyte.
+#: Settings of the library: no network requests, and no thumbnail, which would add up to a megabyte.
 SETTINGS = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},
 }
 
-#: What a self-made certificate is called, so that nobody takes it for more.
+#: Common name of a self-made certificate; it states that the certificate is not trusted.
 TEST_NAME = "ganimation self-made test certificate, not trusted"
 
 _FORMATS = {
@@ -101,7 +101,7 @@ def _context() -> Any:
 
 
 class _Recorded(io.FileIO):
-    """A file that remembers why it could not be written; the library that writes it forgets."""
+    """A file that records the error of a failed write, which the signing library does not pass on."""
 
     refusal: OSError | None = None
 
@@ -125,7 +125,7 @@ def read_credentials(path: Path) -> str:
     import c2pa
 
     try:
-        # a file may name an address that its manifest is to be fetched from: nothing is asked there
+        # a file may name a remote manifest; it is not fetched
         with (
             _context() as context,
             path.open("rb") as stream,
@@ -149,7 +149,7 @@ _making = threading.Lock()
 
 def _identity() -> tuple[bytes, bytes]:
     """Return the chain and key to sign with, PEM."""
-    with _making:  # two that make one at once would leave the certificate of one and the key of the other
+    with _making:  # concurrent creation could store the certificate of one and the key of the other
         return _named() or _own()
 
 

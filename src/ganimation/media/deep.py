@@ -1,4 +1,4 @@
-"""Pictures of 16 bits a colour, through OpenCV, because Pillow cuts colours to 8. Knows no :class:`Photo`."""
+"""Decode and encode images of 16 bits per channel by OpenCV, because Pillow reduces colour images to 8 bits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ Turn = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 def bits(image: Image.Image) -> int:
-    """Return the bits a sample of PNG and TIFF, which Pillow's ``mode`` hides for colour pictures; of others 8."""
+    """Return the bits per sample of a PNG or TIFF, which Pillow's ``mode`` hides for colour; 8 for other formats."""
     tiles = getattr(image, "tile", None)
     tile = tiles[0] if tiles else None
     if image.format == "PNG" and tile is not None and isinstance(tile[3], str):
@@ -31,7 +31,7 @@ def decode_16_bit(path: Path, turn: Turn) -> tuple[Samples, Samples | None]:
 
     Args:
         path: of the file.
-        turn: what brings it upright.
+        turn: function that rotates the samples upright.
 
     Returns:
         Samples, RGB (H, W, 3), and alpha, (H, W), or ``None``.
@@ -42,7 +42,7 @@ def decode_16_bit(path: Path, turn: Turn) -> tuple[Samples, Samples | None]:
     for kind, length, left in png_chunks(path):
         if length > left:  # OpenCV takes the memory that a chunk says, up to four gigabytes
             raise MediaError(f"{path}: damaged, cut short or unreadable (chunk {kind!r} is longer than the file)")
-    samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)  # its complaints name no file
+    samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)  # its warnings contain no file name
     if samples is None or samples.dtype != np.uint16:
         raise MediaError(f"{path}: damaged, cut short or unreadable")
     if samples.ndim == 2:

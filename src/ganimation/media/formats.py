@@ -1,6 +1,6 @@
-"""Which pictures are found and opened.
+"""Image formats that are searched for and opened.
 
-Others that Pillow knows run programs (EPS) or decode before their size is known (ICO).
+Other formats of Pillow are excluded: some run external programs (EPS) or decode before their size is known (ICO).
 """
 
 import os
@@ -14,7 +14,7 @@ from ganimation.errors import MediaError, require
 
 #: What a folder of photos is searched for.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif"})
-#: What brings the decoder of HEIC, whose licence (LGPL) not everybody can take.
+#: Extra that installs the decoder of HEIC; it is optional because of its licence (LGPL).
 HEIC_EXTRA = "heic"
 _HEIC = (".heic", ".heif")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -49,7 +49,7 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def png_chunks(path: Path) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind and length of each chunk of a PNG, and how many bytes are left for it; nothing of other files.
+    """Yield type, declared length and remaining bytes of the file for each chunk of a PNG; nothing for other files.
 
     Raises:
         OSError: it cannot be read.

@@ -39,7 +39,7 @@ _TIFF_XMP, _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 700, 322, 323
 # Tags by which a TIFF says how its pixels lie in the file; Pillow lists them with the EXIF.
 _TIFF_LAYOUT = (254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 296, 317, 320, 338, 339, 34675)
 
-# What brings a picture of each EXIF orientation upright.
+# Transformation that turns an image of each EXIF orientation upright.
 _TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: np.fliplr,
     3: lambda samples: np.rot90(samples, 2),
@@ -124,7 +124,7 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
                 if bits(image) != 16:
                     return replace(decode(image), source=path, unchanged=True)
                 header = _header_of_16_bit(image)
-            del image  # and what Pillow has decoded, before OpenCV decodes
+            del image  # frees Pillow's buffers before OpenCV decodes
             return _fill(path, *header)
     except FileNotFoundError:
         raise MediaError(f"{path}: no such file") from None
@@ -134,7 +134,7 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
         raise MediaError(f"{path}: not a picture in a format that can be read (JPEG, PNG, WebP, TIFF, HEIC)") from None
     except GanimationError:
         raise
-    except OSError as error:  # without a number it is a decoder's
+    except OSError as error:  # without errno it comes from a decoder
         what = f"cannot be read ({error.strerror})" if error.errno else f"damaged, cut short or unreadable ({error})"
         raise MediaError(f"{path}: {what}") from error
     except Exception as error:  # a damaged file makes the decoders raise nearly anything
@@ -189,7 +189,7 @@ def photo_from_array(array: NDArray[Any]) -> Photo:
     """Return a photo of an array: uint8, RGB (H, W, 3), RGBA (H, W, 4), or grey (H, W) or (H, W, 1).
 
     Raises:
-        MediaError: of another kind or shape, or smaller than 2x2; what it is and what is taken is said.
+        MediaError: another type or shape, or smaller than 2x2; the message names what was given and what is accepted.
     """
     if array.ndim == 2:
         array = array[:, :, None]
@@ -217,21 +217,21 @@ def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
         for tag in _TIFF_LAYOUT:
             exif.pop(tag, None)
         return orientation, exif.tobytes() if len(exif) else None
-    except Exception:  # odd EXIF must not cost the picture, and raises nearly anything
+    except Exception:  # malformed EXIF may raise any exception and must not make the image unreadable
         return 1, None
 
 
 def _header_of_16_bit(image: Image.Image) -> tuple[Photo, int]:
-    """Return a photo of 16 bits as far as Pillow knows it, without pixels, and its orientation."""
+    """Return the metadata of a 16-bit image as a photo without pixels, and its orientation."""
     known = (_is_grey(image.mode), image.info.get("icc_profile"))
     orientation, exif = _read_exif(image)
     if image.format == "TIFF":
-        orientation = 1  # OpenCV turns TIFFs itself, and nothing else
+        orientation = 1  # OpenCV applies the orientation of TIFFs, but of no other format
     return Photo(np.empty((0, 0, 3), np.uint8), None, None, *known, exif, image.info.get("dpi")), orientation
 
 
 def _fill(path: Path, header: Photo, orientation: int) -> Photo:
-    """Return a photo of 16 bits with its samples, of which :func:`_header_of_16_bit` gave the rest."""
+    """Return a 16-bit photo: the metadata from :func:`_header_of_16_bit`, with the samples decoded from the file."""
     deep, alpha = decode_16_bit(path, _TURNS.get(orientation, np.asarray))
     pixels = np.empty(deep.shape, np.uint8)
     np.right_shift(deep, 8, out=pixels, casting="unsafe")
@@ -299,7 +299,7 @@ def write_image(
     Args:
         photo: to write.
         path: its ending says the format.
-        provenance: what the file says of how it was made; what was copied says nothing new.
+        provenance: written into the file; a file that is copied unchanged gets none.
         credentials: sign it, where that can be done, see :mod:`ganimation.media.credentials`; no two signatures are
             the same.
 
@@ -349,7 +349,7 @@ def _write_8_bit(photo: Photo, path: Path, format_: str, xmp: bytes) -> None:
         options["pnginfo"] = png_info(xmp)
     elif xmp and format_ != "TIFF":
         options["xmp"] = xmp
-    encoded = io.BytesIO()  # a full disk is told by the system, not by an encoder that has no word for it
+    encoded = io.BytesIO()  # so that a full disk raises the system's error and not an encoder's
     try:
         image.save(encoded, format=format_, **options)
     except (ValueError, OSError) as error:

@@ -1,12 +1,12 @@
-"""Say in a file that it was made, and read it back: XMP with the IPTC's digital source type and the recipe.
+"""Write and read the provenance of a file: XMP with the IPTC's digital source type and the recipe of the edit.
 
 Where the packet lies:
 
     JPEG  APP1     PNG  iTXt    WebP  XMP chunk    TIFF  tag 700 (of 16 bits: a file NAME.xmp beside it)
     GIF   application extension "XMP DataXMP"      MP4   a box "uuid" of its own at the end
 
-Metadata says what is true of a file that was not changed since; it does not survive a screenshot, nor most sites that
-pictures are uploaded to.
+The metadata is not protected against later changes of the file; screenshots and most sites that pictures are uploaded
+to remove it.
 """
 
 import json
@@ -31,7 +31,7 @@ MAX_PACKET = 1 << 20
 
 _MP4_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _GIF_HEAD = b"\x21\xff\x0bXMP DataXMP"
-_GIF_TAIL = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"  # lets readers that know no XMP walk through the packet
+_GIF_TAIL = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"  # lets decoders without XMP skip the packet
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Provenance:
 
     Attributes:
         operation: ``edit``, ``animate``, ``drive`` or ``figure``.
-        model: what tells the model from others.
+        model: fingerprint of the model.
         faces: of each face that was changed, by AU: what it showed and what was asked, ``{"AU12": [0.1, 0.8]}``.
         details: what else decides the result: the driver's regions, an easing.
         version: of the tool.
@@ -127,7 +127,7 @@ def read_packet(data: bytes) -> tuple[Provenance | None, str]:
         return None, ""
     try:
         root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError, LookupError):  # the latter of encodings that there are not
+    except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an unknown encoding
         return None, ""
     source, recipe = "", None
     for node in root.iter():
@@ -144,7 +144,7 @@ def read_packet(data: bytes) -> tuple[Provenance | None, str]:
 
 
 def sidecar(path: Path) -> Path:
-    """Return where the packet of a file lies that cannot hold one."""
+    """Return the path of the XMP file beside a file whose format cannot hold a packet."""
     return path.with_name(f"{path.name}.xmp")
 
 
@@ -223,7 +223,7 @@ def _from_gif(path: Path) -> bytes:
 
 
 def _from_mp4(path: Path) -> bytes:
-    """Return the packet of the box that holds one; boxes are walked, not searched, so that pixels are not mistaken."""
+    """Return the XMP packet of an MP4; boxes are parsed in order, so that pixel data is not mistaken for one."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         place = 0

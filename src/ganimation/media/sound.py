@@ -1,4 +1,4 @@
-"""Lay the sound of one film under the pictures of another, bit by bit, as far as the pictures go."""
+"""Mux the sound track of one film with the frames of another, incrementally, up to the last frame."""
 
 import itertools
 import math
@@ -45,7 +45,7 @@ class SoundTrack:
             with suppress(require("av", "films").error.FFmpegError):  # without an index all is read
                 source.seek(int((clip.start - BEFORE) * 1_000_000))
         stream = source.streams.audio[0]
-        if stream.codec_context is None:  # a codec that nobody here knows: silence
+        if stream.codec_context is None:  # no decoder for this codec: no sound is written
             return
         if stream.codec_context.name in _COPIED and _EXACT & set(source.format.name.split(",")):
             copy = container.add_stream_from_template(stream)

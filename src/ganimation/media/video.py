@@ -1,4 +1,4 @@
-"""Write films: MP4 by PyAV, GIF and WebP by Pillow. Frames are made while others are written; two or three are kept."""
+"""Write films: MP4 by PyAV, GIF and WebP by Pillow. Frames are made while others are written; few are in memory."""
 
 import itertools
 import os
@@ -63,8 +63,8 @@ def write_timed(
         path: .mp4 keeps times and sound; .gif and .webp are written at the average rate, without sound.
         rate: frames a second, on average.
         time_base: unit of the times, in seconds; ``None`` for one frame.
-        sound: a film whose sound track is laid under the frames, as far as they go; copied where MP4 can hold it, else
-            encoded as AAC.
+        sound: a film whose sound track is added up to the last frame; copied where MP4 can hold it, else encoded as
+            AAC.
         provenance: what the file says of how it was made.
 
     Raises:
@@ -130,11 +130,11 @@ def _write_mp4(
     height, width = shape
     with av.open(path, "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate)
-        stream.width, stream.height = width + width % 2, height + height % 2  # H.264 halves colour: even sides
+        stream.width, stream.height = width + width % 2, height + height % 2  # 4:2:0 subsampling needs even sides
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "18", "preset": "veryfast"}
         stream.time_base = stream.codec_context.time_base = time_base
-        colours = stream.codec_context  # say what the numbers mean, or players guess from the size: 1 is BT.709
+        colours = stream.codec_context  # tag the colours as BT.709 (1), or players guess from the size
         colours.color_primaries = colours.color_trc = colours.colorspace = colours.color_range = 1
         with SoundTrack(container, sound) as track:
             for frame in frames:

@@ -19,14 +19,14 @@ from ganimation.errors import FaceError, MediaError
 from ganimation.media.clip import Clip, Frame
 from ganimation.media.provenance import Provenance
 from ganimation.media.video import shrink, write_film, write_timed
-from ganimation.web.desk import Pixels, Work, chosen
 from ganimation.web.media import open_clip, open_photo
+from ganimation.web.photo_state import PhotoState, Pixels, chosen
 from ganimation.web.store import Store
 
 FPS = 20.0
-#: Seconds that an animation may last, and that a film which drives or is measured may.
+#: Longest duration in seconds: of an animation, and of a film that drives or is measured.
 LONGEST, LONGEST_FILM = 10.0, 60.0
-#: Frames of it that are looked at, and seconds that looking at them or drawing may take.
+#: Limits for such a film: frames that are read, and seconds for reading or drawing them.
 MOST_FRAMES, PATIENCE = 3600, 300.0
 SIDE = 640
 #: Lines of a chart.
@@ -37,13 +37,13 @@ T = TypeVar("T")
 
 
 def kinds() -> list[str]:
-    """Return the formats that films can be had in here."""
+    """Return the film formats that can be written on this installation."""
     return [*(["MP4"] if find_spec("av") else []), "WebP", "GIF"]
 
 
 def animate(
     editor: Editor,
-    work: Work,
+    work: PhotoState,
     ends: Sequence[Mapping[str, float]],
     path: Path,
     easing: str,
@@ -73,7 +73,7 @@ def animate(
 
 def drive(
     editor: Editor,
-    work: Work,
+    work: PhotoState,
     film: str | None,
     path: Path,
     strength: float,
@@ -98,7 +98,7 @@ def drive(
 
 
 def shown(path: Path) -> list[Any]:
-    """Return the film for a player, a picture that moves, and a download, whichever it is."""
+    """Return updates of the video player, the animated image (one of the two is hidden) and the download."""
     film = path.suffix == ".mp4"
     return [
         gr.Video(str(path) if film else None, visible=film),
@@ -161,15 +161,15 @@ def _open(path: str | None) -> Clip:
 
 
 def _short(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield the frames of the first minute, as long as that is not too many."""
+    """Yield the frames of the first minute, at most :data:`MOST_FRAMES`."""
     return patient(itertools.islice(itertools.takewhile(lambda frame: frame.time <= LONGEST_FILM, frames), MOST_FRAMES))
 
 
 def patient(items: Iterable[T]) -> Iterator[T]:
-    """Yield items as they come, for a while.
+    """Yield items for at most :data:`PATIENCE` seconds.
 
     Raises:
-        MediaError: they take longer than one visitor may.
+        MediaError: they take longer.
     """
     end = time.monotonic() + PATIENCE
     for item in items:

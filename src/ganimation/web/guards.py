@@ -1,4 +1,4 @@
-"""What stands between a visitor and the functions of the page: one door for files, one clear sentence, and a turn."""
+"""Guards of the page's functions: access to files, errors as one sentence, and limits on concurrent computations."""
 
 import re
 import sys
@@ -12,14 +12,14 @@ import gradio as gr
 
 from ganimation.errors import GanimationError
 from ganimation.text import MAX_DEPTH
-from ganimation.web.door import NOT_ASKED
+from ganimation.web.middleware import INVALID_REQUEST
 from ganimation.web.store import Store
 from ganimation.web.visitors import VISITOR, visitor_of
 
-#: Computed at once over all visitors, by kind: previews, which pass Gradio's queue by, as it would add a third to their
-#: time; what needs a photo at its own size, and with it a gigabyte; films that are made; measurements.
+#: Concurrent computations over all visitors, by kind: previews, which bypass Gradio's queue, as it would add a third to
+#: their time; photos at full size, which take a gigabyte each; films that are made; measurements.
 AT_ONCE = {"drawing": 2, "whole": 1, "film": 1, "measurement": 1}
-#: How Gradio's queue lets events wait that need a photo at its own size.
+#: Options of Gradio's queue for events that need a photo at full size.
 WHOLE: dict[str, Any] = {"concurrency_id": "whole", "concurrency_limit": AT_ONCE["whole"]}
 #: Seconds that one waits for its turn.
 PATIENCE = 30.0
@@ -29,14 +29,14 @@ ONLY_UPLOADS = "only files that you uploaded are taken, for an hour; upload it a
 
 
 class Refusal(gr.Error):
-    """A sentence of ours for a visitor. Gradio's own errors hold what was sent, and print tracebacks."""
+    """Error shown to a visitor as one sentence; Gradio's own errors contain the input and print tracebacks."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, print_exception=False)
 
 
 class Events(gr.Blocks):
-    """A page whose events see no file but the visitor's own, and answer mistakes with one sentence.
+    """A page whose events can read only the visitor's own files and answer exceptions with one sentence.
 
     Every way to call an event, through the queue or past it, comes through :meth:`process_api`.
 
@@ -58,21 +58,21 @@ class Events(gr.Blocks):
             return await super().process_api(*arguments, **options)
         except Refusal:
             raise
-        except Exception as error:  # Gradio's own words and its traceback hold what the visitor sent
+        except Exception as error:  # Gradio's message and traceback contain the visitor's input
             print(f"ganimation: {type(error).__name__} in an event", file=sys.stderr)
-            raise Refusal(NOT_ASKED) from None
+            raise Refusal(INVALID_REQUEST) from None
         finally:
             VISITOR.set(before)
 
 
 def admit_files(value: Any, store: Store, depth: int = 0) -> Any:
-    """Return what a client sent, in which nothing is left of each file but its place, if that is the visitor's own.
+    """Return a client's input with each file reduced to its path, if the visitor may read all of them.
 
     Raises:
-        Refusal: it is not, whether there is such a file or not.
+        Refusal: a file is not the visitor's own; the message does not tell whether it exists. Or too deep nesting.
     """
     if depth > MAX_DEPTH:
-        raise Refusal(NOT_ASKED)
+        raise Refusal(INVALID_REQUEST)
     if isinstance(value, dict) and ("path" in value or "url" in value):
         path = store.admit(value.get("path"))
         if path is None:
@@ -85,15 +85,15 @@ def admit_files(value: Any, store: Store, depth: int = 0) -> Any:
     return value
 
 
-class Turns:
-    """Whose computations take turns, by kind: how many run at once."""
+class ConcurrencyLimits:
+    """Semaphores that limit how many computations of each kind run at once."""
 
     def __init__(self) -> None:
         self._semaphores = {kind: BoundedSemaphore(count) for kind, count in AT_ONCE.items()}
 
     @contextmanager
     def held(self, kind: str) -> Iterator[None]:
-        """Hold a turn of a kind.
+        """FolderLock a turn of a kind.
 
         Raises:
             GanimationError: none comes within :data:`PATIENCE`.
@@ -106,14 +106,14 @@ class Turns:
             self._semaphores[kind].release()
 
 
-class Busy(Protocol):
-    """Whose computations take turns."""
+class HasLimits(Protocol):
+    """An object whose computations are limited by :class:`ConcurrencyLimits`."""
 
-    turns: Turns
+    turns: ConcurrencyLimits
 
 
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Show what a function of ours complains about as one sentence on the page."""
+    """Decorate a function so that its exceptions are shown on the page as one sentence."""
 
     @wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
@@ -123,19 +123,19 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             raise Refusal(without_places(str(error))) from None
         except Refusal:
             raise
-        except Exception as error:  # a mistake of ours; its text may hold what is the visitor's
+        except Exception as error:  # a bug; its message may contain the visitor's data
             print(f"ganimation: {type(error).__name__} in {function.__name__}", file=sys.stderr)
             raise Refusal("something went wrong here; try again") from None
 
     return call
 
 
-def in_turn(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let few of a page's computations of a kind run at once, see :data:`AT_ONCE`; the others wait for a while."""
+def limited(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Limit the concurrent computations of a kind, see :data:`AT_ONCE`; others wait up to :data:`PATIENCE` seconds."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
-        def call(page: Busy, *arguments: Any, **options: Any) -> Any:
+        def call(page: HasLimits, *arguments: Any, **options: Any) -> Any:
             with page.turns.held(kind):
                 return function(page, *arguments, **options)
 

@@ -1,4 +1,4 @@
-"""The same for programs, over HTTP: ``edit`` and ``read``, see docs/web.md."""
+"""HTTP API for programs: ``edit`` and ``read``, see docs/web.md."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,13 @@ from ganimation.editing.session import parse_which
 from ganimation.errors import ActionUnitError, MediaError
 from ganimation.media.images import WRITABLE
 from ganimation.text import parse_json
-from ganimation.web.guards import WHOLE, Turns, guarded, in_turn
+from ganimation.web.guards import WHOLE, ConcurrencyLimits, guarded, limited
 from ganimation.web.media import open_photo
 from ganimation.web.store import Store
 
 
 def edited(name: str) -> str:
-    """Return what the result of a photo is called: in its own format, if that holds everything in one file."""
+    """Return the file name of a photo's result: in the photo's format if that can be written as one file, else PNG."""
     path = Path(name)
     suffix = path.suffix.lower()
     return f"{path.stem}-edited{suffix if suffix in WRITABLE and suffix not in ('.tif', '.tiff') else '.png'}"
@@ -25,12 +25,12 @@ def edited(name: str) -> str:
 
 @dataclass(frozen=True)
 class HttpApi:
-    """Functions for programs, of the same editor and with the same turns as the page's."""
+    """Functions for programs; they share the page's editor and its limits on concurrency."""
 
     editor: Editor
     store: Store
     max_pixels: int
-    turns: Turns
+    turns: ConcurrencyLimits
 
     def build(self) -> None:
         """Add them to the page that is being built."""
@@ -42,7 +42,7 @@ class HttpApi:
         gr.Button(visible=False).click(self._read_file, photo, faces, api_name="read", **WHOLE)
 
     @guarded
-    @in_turn("whole")
+    @limited("whole")
     def _edit_file(
         self, photo: str | None, expression: Any, face: str | None = "largest"
     ) -> tuple[str, dict[str, object]]:
@@ -54,7 +54,7 @@ class HttpApi:
         return str(path), {"changed": edit.changed, "notice": edit.notice}
 
     @guarded
-    @in_turn("whole")
+    @limited("whole")
     def _read_file(self, photo: str | None) -> list[dict[str, Any]]:
         return [face.to_json() for face in self.editor.read(open_photo(_given(photo), self.max_pixels))]
 

@@ -1,9 +1,9 @@
-"""The only place where the page opens what visitors brought: first in a process of its own, within limits.
+"""Open visitors' files, each first in a child process with limits on memory and time.
 
 Files can be made that take gigabytes or hours to open, in ways that no check of their headers foresees (tags of a TIFF
 that share one value, samples of an MP4 that exist in its index alone, thousands of scans in a JPEG). So each file is
-opened once by a child process that may take :data:`MEMORY` and :data:`SECONDS`; what it survives, the page opens as
-well. The child is kept, so that this costs one more decoding, and is started anew when it has ended.
+opened once by a child process that may take :data:`MEMORY` and :data:`SECONDS`; if that succeeds, the page
+opens it as well. The child is reused, so that this costs one more decoding, and restarted when it has ended.
 """
 
 import json
@@ -23,7 +23,7 @@ from ganimation.media.images import Photo, read_image
 MAX_PIXELS, LARGEST_FRAME = 50_000_000, 4096 * 2304
 #: Bytes and seconds that opening a file may take.
 MEMORY, SECONDS = 2 << 30, 20
-#: Files whose verdict is remembered.
+#: Number of files whose result is cached.
 REMEMBERED = 1000
 
 

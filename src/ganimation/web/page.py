@@ -1,4 +1,4 @@
-"""The page: its tabs, and what their controls call. Everything a visitor has lies in their own session."""
+"""The Gradio page: its tabs and event handlers. The state of a visitor is held in their session."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,10 +11,10 @@ from ganimation.action_units import ACTION_UNITS, EMOTIONS, REGIONS
 from ganimation.editing.editor import Editor
 from ganimation.errors import ActionUnitError, GanimationError
 from ganimation.media.clip import is_clip
-from ganimation.web import desk, films
-from ganimation.web.desk import Work
-from ganimation.web.guards import WHOLE, Events, Turns, guarded, in_turn, without_places
+from ganimation.web import films, photo_state
+from ganimation.web.guards import WHOLE, ConcurrencyLimits, Events, guarded, limited, without_places
 from ganimation.web.http_api import HttpApi, edited
+from ganimation.web.photo_state import PhotoState
 from ganimation.web.store import Store
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -52,7 +52,7 @@ class Page:
 
     def __init__(self, editor: Editor, store: Store, max_pixels: int) -> None:
         self.editor, self.store, self.max_pixels = editor, store, max_pixels
-        self.turns = Turns()
+        self.turns = ConcurrencyLimits()
         self.codes = editor.config.aus
         self.emotions = [name for name in EMOTIONS if self._can(name)]
 
@@ -122,7 +122,7 @@ class Page:
                     as_line = gr.Code(language="shell", label="The same as a command", interactive=False, lines=1)
         pictures = [result, color, change, as_json, as_line, notice]
         everything = [work, note, *sliders, *pictures, saved]
-        # what is wrong with an upload or a cleared slider is said by us, not by Gradio: nothing is preprocessed
+        # no preprocessing by Gradio: the handlers report invalid uploads and cleared sliders themselves
         own: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
         quick = own | {"show_progress": "hidden"}
         asked = [work, with_masks, *sliders]
@@ -159,16 +159,18 @@ class Page:
         return [found[code] for code in self.codes]
 
     @guarded
-    @in_turn("whole")
-    def _open(self, upload: dict[str, Any] | None, old: Work | None) -> list[Any]:
+    @limited("whole")
+    def _open(self, upload: dict[str, Any] | None, old: PhotoState | None) -> list[Any]:
         """Open what came by upload, example, paste or camera; ``None`` if the photo was taken away."""
         if old is not None:
             old.closed = True
         if upload is None:
             return self._forget()
         try:
-            work = desk.open_work(self.editor, Path(upload["path"]), self.store.place("before.jpg"), self.max_pixels)
-        except GanimationError as error:  # what was there before is gone from the page, and so from its controls
+            work = photo_state.open_photo_state(
+                self.editor, Path(upload["path"]), self.store.place("before.jpg"), self.max_pixels
+            )
+        except GanimationError as error:  # the page no longer shows the old photo: reset the controls
             gr.Warning(without_places(str(error)))
             return self._forget()
         return self._all(work)
@@ -177,72 +179,74 @@ class Page:
         return [None, "", *[0] * len(self.codes), None, None, None, "", "", "", gr.File(visible=False)]
 
     @guarded
-    @in_turn("drawing")
-    def _choose(self, work: Work | None, event: gr.SelectData) -> list[Any]:
-        work = desk.need(work)
+    @limited("drawing")
+    def _choose(self, work: PhotoState | None, event: gr.SelectData) -> list[Any]:
+        work = photo_state.need(work)
         number = work.face_at(event.index[0] * work.scale, event.index[1] * work.scale)
         if number is None or number == work.number:
             return [gr.skip()] * (2 + len(self.codes) + 7)
         work.choose(number)
         return self._all(work)
 
-    def _all(self, work: Work) -> list[Any]:
+    def _all(self, work: PhotoState) -> list[Any]:
         count = len(work.preview.faces)
         note = f"Face {work.number} of {count}; click another in the photo to work on it." if count > 1 else ""
         pictures = self._pictures(work, work.asked, masks=True)
         return [work, note, *self._values(work), *pictures, gr.File(visible=False)]
 
-    def _values(self, work: Work) -> list[float]:
+    def _values(self, work: PhotoState) -> list[float]:
         return [round(work.asked[code], 2) for code in self.codes]
 
-    def _pictures(self, work: Work, asked: dict[str, float], *, masks: bool) -> list[Any]:
-        edit = desk.draw(work, asked)
-        after = desk.show(work, edit, self.store.place("after.jpg"))
+    def _pictures(self, work: PhotoState, asked: dict[str, float], *, masks: bool) -> list[Any]:
+        edit = photo_state.draw(work, asked)
+        after = photo_state.show(work, edit, self.store.place("after.jpg"))
         drawn: list[Any] = [gr.skip(), gr.skip()]
         if masks:
-            drawn = [str(desk.keep(work, image, self.store.place("mask.jpg"))) for image in desk.masks(edit)]
+            drawn = [
+                str(photo_state.keep(work, image, self.store.place("mask.jpg"))) for image in photo_state.masks(edit)
+            ]
         notice = edit.notice if work.changes(asked) else ""
-        return [(str(work.before), str(after)), *drawn, *desk.recipe(work, asked), notice]
+        return [(str(work.before), str(after)), *drawn, *photo_state.recipe(work, asked), notice]
 
     @guarded
-    @in_turn("drawing")
-    def _draw(self, work: Work | None, masks: bool, *values: float) -> list[Any]:
-        work = desk.need(work)
-        asked, known = desk.by_codes(self.codes, values), work.asked
+    @limited("drawing")
+    def _draw(self, work: PhotoState | None, masks: bool, *values: float) -> list[Any]:
+        work = photo_state.need(work)
+        asked, known = photo_state.by_codes(self.codes, values), work.asked
         pictures = self._pictures(work, asked, masks=masks)
-        late = work.closed or (work.asked is not known and not desk.is_same(asked, work.asked))
+        late = work.closed or (work.asked is not known and not photo_state.is_same(asked, work.asked))
         return [gr.skip()] * len(pictures) if late else pictures
 
-    def _remember(self, work: Work | None, *values: float) -> Any:
-        asked = desk.by_codes(self.codes, values)
+    def _remember(self, work: PhotoState | None, *values: float) -> Any:
+        asked = photo_state.by_codes(self.codes, values)
         if work is None or work.closed:
             return gr.skip()
-        if not work.was_undone(asked):  # the slider was let go by clicking on Undo
+        if not work.was_undone(asked):  # the click on Undo released the slider
             work.remember(asked)
         return work
 
-    def _answer(self, work: Work, *, masks: bool) -> list[Any]:
-        """Return what changed by a click: the session, sliders and pictures; nothing if the photo is gone meanwhile."""
+    def _answer(self, work: PhotoState, *, masks: bool) -> list[Any]:
+        """Return the updates after a click: session, sliders and pictures; none if the photo was replaced meanwhile."""
         answer = [work, *self._values(work), *self._pictures(work, work.asked, masks=masks)]
         return [gr.skip()] * len(answer) if work.closed else answer
 
     def _preset(self, name: str) -> Callable[..., list[Any]]:
         @guarded
-        @in_turn("drawing")
-        def click(page: Page, strength: float, work: Work | None, masks: bool, *values: float) -> list[Any]:
-            work = desk.need(work)
-            work.remember(desk.by_codes(page.codes, values))
-            work.remember(desk.emotion(page.editor, work, name, strength))
+        @limited("drawing")
+        def click(page: Page, strength: float, work: PhotoState | None, masks: bool, *values: float) -> list[Any]:
+            work = photo_state.need(work)
+            work.remember(photo_state.by_codes(page.codes, values))
+            work.remember(photo_state.emotion(page.editor, work, name, strength))
             return page._answer(work, masks=masks)
 
         return partial(click, self)
 
     def _step(self, by: int) -> Callable[..., list[Any]]:
         @guarded
-        @in_turn("drawing")
-        def click(page: Page, work: Work | None, masks: bool, *values: float) -> list[Any]:
-            work = desk.need(work)
-            work.remember(desk.by_codes(page.codes, values))  # keys move sliders without ever letting go
+        @limited("drawing")
+        def click(page: Page, work: PhotoState | None, masks: bool, *values: float) -> list[Any]:
+            work = photo_state.need(work)
+            work.remember(photo_state.by_codes(page.codes, values))  # moves by keyboard trigger no release event
             if by:
                 work.step(by)
             else:
@@ -252,11 +256,11 @@ class Page:
         return partial(click, self)
 
     @guarded
-    @in_turn("whole")
-    def _save(self, work: Work | None, *values: float) -> gr.File:
-        work = desk.need(work)
+    @limited("whole")
+    def _save(self, work: PhotoState | None, *values: float) -> gr.File:
+        work = photo_state.need(work)
         path = self.store.place(edited(work.name))
-        desk.finish(self.editor, work, desk.by_codes(self.codes, values), path, self.max_pixels)
+        photo_state.finish(self.editor, work, photo_state.by_codes(self.codes, values), path, self.max_pixels)
         return gr.File(str(path), visible=True)
 
     # ---- Animate
@@ -277,22 +281,22 @@ class Page:
         )
 
     @guarded
-    @in_turn("film")
+    @limited("film")
     def _make_animation(
-        self, work: Work | None, first: str, last: str, easing: str, seconds: float, kind: str, back: bool,
+        self, work: PhotoState | None, first: str, last: str, easing: str, seconds: float, kind: str, back: bool,
         progress: gr.Progress = gr.Progress(), *values: float,  # noqa: B008 - how Gradio asks for it
     ) -> list[Any]:  # fmt: skip
-        work = desk.need(work)
-        work.remember(desk.by_codes(self.codes, values))
+        work = photo_state.need(work)
+        work.remember(photo_state.by_codes(self.codes, values))
         ends = [self._expression(work, name) for name in (first, last)]
         path = self.store.place(f"animation.{kind.lower()}")
         films.animate(self.editor, work, ends, path, easing, seconds, back=back, progress=progress)
         return films.shown(path)
 
-    def _expression(self, work: Work, name: str) -> dict[str, float]:
+    def _expression(self, work: PhotoState, name: str) -> dict[str, float]:
         if name == "as in the photo":
             return work.shown
-        return work.asked if name == "as the sliders say" else desk.emotion(self.editor, work, name, 1.0)
+        return work.asked if name == "as the sliders say" else photo_state.emotion(self.editor, work, name, 1.0)
 
     # ---- Drive
 
@@ -310,12 +314,12 @@ class Page:
         self._film_outputs(make, "drive", self._make_driven, [work, film, strength, regions, kind])
 
     @guarded
-    @in_turn("film")
+    @limited("film")
     def _make_driven(
-        self, work: Work | None, film: str | None, strength: float, regions: Sequence[str], kind: str,
+        self, work: PhotoState | None, film: str | None, strength: float, regions: Sequence[str], kind: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:  # fmt: skip
-        work = desk.need(work)
+        work = photo_state.need(work)
         path = self.store.place(f"driven.{kind.lower()}")
         films.drive(self.editor, work, film, path, strength, regions, progress)
         return films.shown(path)
@@ -355,7 +359,7 @@ class Page:
         make.click(self._read, file, [bars, lines, table], api_visibility="private", concurrency_limit=1)
 
     @guarded
-    @in_turn("measurement")
+    @limited("measurement")
     def _read(self, path: str | None, progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008
         if path is not None and is_clip(path):
             return films.measure_film(self.editor, path, self.store, progress)

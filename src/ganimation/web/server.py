@@ -1,4 +1,4 @@
-"""Serve the page: to this computer unless told otherwise, and without a word to any other."""
+"""Serve the page: by default to this computer only, and without outgoing connections."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Connections at once; an open page has two or three.
 CONNECTIONS = 1000
 
-#: Visitors whose work is remembered at once; those who were away longest are forgotten first.
+#: Largest number of sessions whose state is kept; the least recently used is dropped first.
 SESSIONS = 200
 
 
@@ -33,12 +33,12 @@ def serve(
     """Serve the page until it is stopped.
 
     Args:
-        editor: who edits, for all visitors.
+        editor: shared by all visitors.
         host: address to listen at.
         port: to listen at.
-        auth: names and passwords that are let in; ``None`` for everybody.
-        hosts: names that the page is served under, beside those of this computer for itself and ``host``.
-        proxy: address of a proxy whose word on who asks, and by HTTPS, is taken.
+        auth: pairs of name and password that may log in; ``None`` if no login is needed.
+        hosts: host names that the page is served under, beside ``host`` and the names of the loopback interface.
+        proxy: address of a reverse proxy whose forwarded headers (client address, HTTPS) are trusted.
 
     Raises:
         GanimationError: the port is taken.
@@ -60,7 +60,7 @@ def serve(
         stop = server.handle_exit
 
         def stop_quietly(*signal: Any) -> None:
-            """Stop without a word on pages that are still open."""
+            """Stop without log messages about open connections."""
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             stop(*signal)
 
@@ -89,7 +89,7 @@ def stopped_by_sigterm() -> Iterator[None]:
 
 @contextmanager
 def quiet_decoders() -> Iterator[None]:
-    """Keep what OpenCV has to say of visitors' photos out of the log."""
+    """Silence OpenCV's log messages about visitors' photos."""
     import cv2
 
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -101,11 +101,11 @@ def quiet_decoders() -> Iterator[None]:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so named, asyncio sends without delay
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # lets asyncio set TCP_NODELAY
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
-        sock.listen()  # who comes before the server is ready waits
+        sock.listen()  # connections before the server is ready wait in the backlog
     except (OSError, OverflowError) as error:
         sock.close()
         raise GanimationError(f"{host}:{port}: cannot be listened at ({error}); choose another with --port") from error
@@ -118,7 +118,7 @@ def application(
     """Return the page as an ASGI application.
 
     Args:
-        editor: who edits.
+        editor: shared by all visitors.
         store: where files of visitors lie.
         auth: see :func:`serve`.
         hosts: likewise.
@@ -127,8 +127,8 @@ def application(
     gr = require("gradio", "web")
     from fastapi import FastAPI
 
-    from ganimation.web.door import Door
     from ganimation.web.media import MAX_PIXELS
+    from ganimation.web.middleware import GuardMiddleware
     from ganimation.web.page import CSS, THEME, Page
     from ganimation.web.uploads import add_uploads
     from ganimation.web.visitors import cookies
@@ -149,4 +149,4 @@ def application(
         names = (f"access-token-{inner.cookie_id}", f"access-token-unsecure-{inner.cookie_id}")
         return not auth or any(cookies(scope).get(name) in inner.tokens for name in names)
 
-    return Door(app, store, {name.lower() for name in hosts}, is_known)
+    return GuardMiddleware(app, store, {name.lower() for name in hosts}, is_known)

@@ -18,14 +18,14 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 from ganimation.errors import MediaError
-from ganimation.files import Hold, remove_if_free
+from ganimation.files import FolderLock, remove_if_free
 from ganimation.web.visitors import VISITOR
 
 #: Bytes that one visitor's files may take, and all files; how many files a visitor may have.
 PER_VISITOR, IN_ALL, FILES = 250_000_000, 4_000_000_000, 500
 #: A file takes at least so many bytes of the disk.
 BLOCK = 4096
-#: Seconds in which a file is in use: it does not go to make room for another visitor's.
+#: Seconds after its last use in which a file is not deleted to make room for another visitor's.
 IN_USE = 60.0
 #: How folders of pages begin.
 PREFIX = "ganimation-page-"
@@ -36,13 +36,13 @@ class Store:
 
     Args:
         keep: seconds that a file is kept after it was made or last used.
-        per_visitor: bytes; of a visitor who has more, the oldest files go.
-        in_all: bytes; beyond them the oldest files of all go, but for those in use.
+        per_visitor: limit in bytes, beyond which a visitor's oldest files are deleted.
+        in_all: limit in bytes, beyond which the oldest files of all visitors are deleted, except those in use.
     """
 
     def __init__(self, keep: float = 3600.0, per_visitor: int = PER_VISITOR, in_all: int = IN_ALL) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-        self._hold = Hold(self.folder)
+        self._hold = FolderLock(self.folder)
         for left in self.folder.parent.glob(f"{PREFIX}*"):  # of pages that were killed
             remove_if_free(left, time.time())
         self._keep, self._per_visitor, self._in_all = keep, per_visitor, in_all
@@ -51,10 +51,10 @@ class Store:
         threading.Thread(target=self._sweep, name="store", daemon=True).start()
 
     def place(self, name: str, size: int = 0) -> Path:
-        """Return where a new file of the visitor whose event is answered goes.
+        """Return a path for a new file of the current visitor (:data:`ganimation.web.visitors.VISITOR`).
 
         Args:
-            name: that it should have; what a file system might not like becomes ``_``.
+            name: of the file; characters other than ASCII letters, digits, ``-``, ``_`` and ``.`` become ``_``.
             size: bytes that it will have, where that is known.
 
         Raises:
@@ -69,7 +69,7 @@ class Store:
         return folder / (plain[-80:] or "file")
 
     def take(self, name: str, content: BinaryIO, size: int) -> Path:
-        """Keep what a visitor brings; return where.
+        """Store an uploaded file; return its path.
 
         Raises:
             MediaError: there is no room.
@@ -80,10 +80,10 @@ class Store:
         return path
 
     def admit(self, path: object) -> Path | None:
-        """Return the file that a client names, if it is theirs or the page's own; else ``None``, whatever is there.
+        """Return the path that a client names if the visitor may read it; else ``None``, whether it exists or not.
 
-        Theirs is a regular file that lies in the folder of the visitor whose event is answered, under the very name
-        that it was given there: no link, no other way to it.
+        Allowed are the page's own (pinned) files, and regular files that :meth:`place` put into the visitor's folder.
+        Symbolic links and paths that are not normalised are refused.
         """
         if not isinstance(path, str) or "\0" in path:
             return None
@@ -101,11 +101,11 @@ class Store:
         return named if regular else None
 
     def pin(self) -> None:
-        """Keep what is there now for good, for everybody: the examples."""
+        """Exempt all current files (the examples) from expiry and let every visitor read them."""
         self._pinned = frozenset(self._files(self.folder))
 
     def sweep(self, now: float) -> None:
-        """Remove what is older than it is kept; ``now`` in seconds since the epoch."""
+        """Remove expired files and empty folders; ``now`` in seconds since the epoch."""
         for path in self._files(self.folder):
             try:
                 if path not in self._pinned and now - path.stat().st_ctime > self._keep:
@@ -126,10 +126,10 @@ class Store:
         self._hold.close()
 
     def _make_room(self, home: Path, size: int) -> None:
-        """Let the oldest files of a visitor go until ``size`` more bytes fit; if need be, of all visitors.
+        """Delete a visitor's oldest files until ``size`` more bytes fit; if needed, also those of other visitors.
 
         Raises:
-            MediaError: they do not fit beside what is in use.
+            MediaError: they do not fit beside the files in use.
         """
         size = max(size, BLOCK)
         own = self._by_age(home)

@@ -1,4 +1,4 @@
-"""Take what visitors upload, each into a folder of their own. Gradio's own route would put all in one."""
+"""Route for uploads, which stores files by visitor; Gradio's own route would put all into one folder."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from ganimation.errors import MediaError
-from ganimation.web.door import UPLOAD
+from ganimation.web.middleware import UPLOAD
 from ganimation.web.store import Store
 
 #: Files of one request.
@@ -33,5 +33,5 @@ def add_uploads(app: FastAPI, store: Store) -> None:
 
     @app.get(f"{UPLOAD}_progress")
     async def progress() -> Any:
-        """Tell a browser that asks how far its upload is that there is no more to be told."""
+        """Answer queries of upload progress with ``done``, since progress is not reported."""
         return PlainTextResponse('data: {"msg": "done"}\n\n', media_type="text/event-stream")

@@ -1,4 +1,4 @@
-"""Who asks: a browser by a cookie of ours, a program by its address. A visitor's files are theirs alone."""
+"""Identify visitors: browsers by a cookie of ours, programs by their address. Each can read only their own files."""
 
 import hashlib
 import re
@@ -15,9 +15,9 @@ VISITOR: ContextVar[str] = ContextVar("visitor", default="nobody")
 
 
 def visitor_of(scope: Mapping[str, Any]) -> str:
-    """Return the name of a visitor's folder, of an ASGI request; nobody can guess another's from theirs.
+    """Return the name of a visitor's folder for an ASGI request; it reveals nothing about other visitors' folders.
 
-    Programs have no cookie: those of one address are one visitor, and the names of their files are secret.
+    Programs have no cookie: those of one address are one visitor, separated by the random paths of their files.
     """
     if cookie := own_cookie(scope):
         return "browser-" + hashlib.sha256(cookie.encode()).hexdigest()[:32]

@@ -1,15 +1,15 @@
-"""What a request must be before the page sees it, and what no answer may hold.
+"""ASGI middleware that filters all requests to the page and hardens its responses.
 
-An ASGI middleware around everything. In this order:
+A request is served only if:
 
 1. ``Host`` is one that the page is served under, so that no other site can point its name here (DNS rebinding).
 2. ``Origin``, which browsers send with every event and upload, is the page itself.
 3. The path is one that the page asks for; Gradio offers more.
 4. Where there are logins, whoever asks below :data:`API` is logged in, and login tries are limited.
-5. A file that is asked for is the visitor's own.
-6. A body has a limit, and comes; an event is a JSON object whose session is named in few letters.
+5. A requested file is the visitor's own.
+6. The body stays within limits of size and time; an event is a JSON object with a session name of at most 64 letters.
 
-Mistakes inside are answered without a word on what they were, and noted by their kind alone.
+Exceptions of the application are answered with a generic message; only their class is logged.
 """
 
 import asyncio
@@ -29,30 +29,30 @@ from ganimation.text import parse_json
 from ganimation.web.store import Store
 from ganimation.web.visitors import VISITOR, address, headers, new_cookie, own_cookie, visitor_of
 
-#: Bytes of an upload with its wrapping, and of everything else that is sent.
+#: Largest body in bytes: of an upload (multipart), and of any other request.
 MAX_UPLOAD, MAX_BODY = 51_000_000, 1_000_000
-#: Seconds between two parts of a body, and for the whole of it.
+#: Timeouts in seconds: between two parts of a body, and for the whole body.
 STALLED, SLOW = 20.0, 600.0
-#: Uploads at once, of all and of one address.
+#: Concurrent uploads: in all, and from one address.
 UPLOADS, OWN_UPLOADS = 12, 3
-#: Events past the queue at once, of one visitor and of one address.
+#: Concurrent events that bypass Gradio's queue: of one visitor, and from one address.
 OWN_EVENTS, ADDRESS_EVENTS = 4, 32
-#: Failed logins: by one address, and by all, within so many seconds.
+#: Failed logins: from one address, from all addresses, and the period in seconds.
 TRIES, ALL_TRIES, WITHIN = 10, 100, 600.0
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 API = "/gradio_api/"
 UPLOAD = API + "upload"
-#: The answer to what the page never sends.
-NOT_ASKED = "this is not what the page asks for"
-#: What is answered below :data:`API`, by the first part of the path; and what of it without a login.
+#: Answer to requests that the page itself never sends.
+INVALID_REQUEST = "this is not what the page asks for"
+#: First segments of the paths that are served below :data:`API`; and those of them that need no login.
 CALLS = frozenset((
     "app_id", "call", "cancel", "heartbeat", "info", "login_check", "queue", "reset", "run", "startup-events",
     "theme.css", "token", "upload", "upload_progress", "user", "api",
 ))  # fmt: skip
 OPEN_CALLS = frozenset({"app_id", "login_check", "startup-events", "theme.css", "token", "user"})
-#: What is answered beside it, by the first part of the path.
+#: First segments of the paths that are served outside :data:`API`.
 PAGES = frozenset((
     "", "assets", "config", "favicon.ico", "login", "logout", "manifest.json", "pwa_icon", "robots.txt", "static",
     "svelte", "theme.css",
@@ -81,14 +81,14 @@ Send = Callable[[Message], Awaitable[None]]
 Refusal = tuple[int, str]
 
 
-class Tries:
+class LoginAttempts:
     """Logins of the last minutes that failed or have not ended yet."""
 
     def __init__(self) -> None:
         self._failed: deque[tuple[float, str]] = deque(maxlen=ALL_TRIES)
 
     def begin(self, address: str) -> bool:
-        """Count a try before it is made; return whether it may be: so none of many at once slips through."""
+        """Count an attempt before it is made, so that concurrent ones are limited too; return whether it is allowed."""
         since = time.monotonic() - WITHIN
         recent = [who for when, who in self._failed if when > since]
         if len(recent) >= ALL_TRIES or recent.count(address) >= TRIES:
@@ -97,7 +97,7 @@ class Tries:
         return True
 
     def succeed(self, address: str) -> None:
-        """Take back the newest try of an address."""
+        """Remove the newest attempt of an address, which succeeded."""
         for entry in reversed(self._failed):
             if entry[1] == address:
                 self._failed.remove(entry)
@@ -105,7 +105,7 @@ class Tries:
 
 
 @dataclass
-class Door:
+class GuardMiddleware:
     """ASGI middleware, see the module.
 
     Args:
@@ -121,7 +121,7 @@ class Door:
     is_known: Callable[[Mapping[str, Any]], bool] = lambda scope: True
     uploads: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
-    tries: Tries = field(default_factory=Tries)
+    tries: LoginAttempts = field(default_factory=LoginAttempts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -154,7 +154,7 @@ class Door:
 
     @contextmanager
     def _counted(self, scope: Scope) -> Iterator[None]:
-        """Count an upload, or an event that passes the queue by, as long as it is answered."""
+        """Count an upload, or an event that bypasses the queue, while it is being answered."""
         counts = self.uploads if scope["path"] == UPLOAD else self.events if is_direct(scope) else Counter[str]()
         names = (address(scope), visitor_of(scope))
         counts.update(names)
@@ -178,14 +178,14 @@ class Door:
         return 403, "this page is not served under this name; start it with --allow-host NAME"
 
     def _refuse_path(self, scope: Scope) -> Refusal | None:
-        """Refuse what the page never asks for, who is not logged in, and files of others."""
+        """Refuse unknown paths, requests without a login, and files of other visitors."""
         below, call, file = _parts(scope["path"])
         if file is None and call not in (CALLS if below else PAGES):
             return 404, "not found"
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         sessions = [*query.get("session_hash", ()), *(scope["path"].split("/")[3:4] if call == "heartbeat" else ())]
         if not all(map(is_session, sessions)):
-            return 422, NOT_ASKED
+            return 422, INVALID_REQUEST
         if below and call not in OPEN_CALLS and not self.is_known(scope):
             return 401, "log in first"
         if file is None:
@@ -196,7 +196,7 @@ class Door:
         return None if admitted is not None else (403, "not a file of yours")
 
     def _refuse_load(self, scope: Scope) -> Refusal | None:
-        """Refuse who tries too many passwords, and too many uploads at once."""
+        """Refuse too many login attempts, and too many concurrent uploads or events."""
         own, every = self.uploads[address(scope)], self.uploads.total() / 2  # each counts by address and by visitor
         if scope["path"] == UPLOAD and (own >= OWN_UPLOADS or every >= UPLOADS):
             return 503, "too many uploads at once; try again in a minute"
@@ -218,7 +218,7 @@ def refuse_foreign(scope: Scope) -> Refusal | None:
 
 
 def is_login(scope: Scope) -> bool:
-    """Return whether a request tries a password."""
+    """Return whether a request is a login attempt."""
     return scope["method"] == "POST" and _parts(scope["path"])[1] == "login"
 
 
@@ -228,12 +228,12 @@ def is_direct(scope: Scope) -> bool:
 
 
 def is_session(name: object) -> bool:
-    """Return whether a text names a session, as the page makes them; Gradio keeps every name that it is given."""
+    """Return whether a session name has the form of the page's own; Gradio would store any name that it receives."""
     return name is None or (isinstance(name, str) and re.fullmatch(r"[\w-]{0,64}", name, re.ASCII) is not None)
 
 
 async def _whole_event(scope: Scope, body: "Body") -> Receive:
-    """Return the body of an upload or a form as it comes; of an event the whole of it, once it was looked through."""
+    """Return a receiver that streams an upload or a form; an event's body is first read whole and validated."""
     if scope["path"] == UPLOAD or not scope["path"].startswith(API):
         return body
     parts = []
@@ -250,7 +250,7 @@ async def _whole_event(scope: Scope, body: "Body") -> Receive:
     except ValueError:
         event = None
     if not isinstance(event, dict) or not is_session(event.get("session_hash")):
-        body.refusal = HTTPStatus.UNPROCESSABLE_ENTITY, NOT_ASKED
+        body.refusal = HTTPStatus.UNPROCESSABLE_ENTITY, INVALID_REQUEST
         return body
     waiting: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
 
@@ -289,7 +289,7 @@ def is_same_origin(origin: str, host: str) -> bool:
 
 
 class Answer:
-    """What goes back: with our headers, cookies that stay here, and a refusal in its place if the body was refused."""
+    """Response sender: adds security headers, restricts cookies, and sends a refusal if the body was refused."""
 
     def __init__(self, send: Send, scope: Scope) -> None:
         self._send, self._scope = send, scope
@@ -304,8 +304,8 @@ class Answer:
             if refusal is not None:
                 await self.refuse(*refusal)
                 return
-            if message["status"] == HTTPStatus.UNPROCESSABLE_ENTITY:  # FastAPI's repeats what was sent
-                await self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, NOT_ASKED)
+            if message["status"] == HTTPStatus.UNPROCESSABLE_ENTITY:  # FastAPI's message contains the request's data
+                await self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, INVALID_REQUEST)
                 return
             self.status = message["status"]
             message = {**message, "headers": [*self._cookies(message.get("headers", ())), *HEADERS]}
@@ -314,12 +314,12 @@ class Answer:
             await self._send(message)
 
     async def refuse(self, status: int, reason: str) -> None:
-        """Answer with a sentence; an answer that has begun ends."""
+        """Send a refusal as plain text; a response that has already started is ended instead."""
         if self._ended:
             return
         self._ended = True
         if self.status:
-            with suppress(Exception):  # it was promised longer
+            with suppress(Exception):  # its Content-Length announced more bytes
                 await self._send({"type": "http.response.body", "body": b""})
             return
         self.status = status
@@ -329,7 +329,7 @@ class Answer:
         await self._send({"type": "http.response.body", "body": content})
 
     def _cookies(self, found: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Return headers whose cookies no other site can use; who opens the page gets one of ours."""
+        """Return the headers with restricted cookies; a response to ``/`` sets the visitor cookie if it is missing."""
         secure = self._scope.get("scheme") == "https"
         result = []
         for name, value in found:
@@ -351,7 +351,7 @@ class Body:
     """The body of a request as it comes, within limits of size and time.
 
     Attributes:
-        refusal: status and reason, once a limit was passed; then the application sees a client that is gone.
+        refusal: status and reason once a limit was exceeded; the application then receives ``http.disconnect``.
     """
 
     def __init__(self, receive: Receive, most: int) -> None:

@@ -19,7 +19,7 @@ from ganimation.web.store import Store
 from ganimation.web.visitors import COOKIE
 from tests.web.conftest import served
 
-door = pytest.importorskip("ganimation.web.door", reason="the extra web is not installed")
+middleware = pytest.importorskip("ganimation.web.middleware", reason="the extra web is not installed")
 guards = pytest.importorskip("ganimation.web.guards", reason="the extra web is not installed")
 
 #: Notes of the page on malformed events; they hold a kind of error and nothing of what was sent.
@@ -241,7 +241,7 @@ def test_login_cookies_stay_here_and_tries_are_few(portrait: Path) -> None:
                 with contextlib.suppress(OSError):  # refused already
                     connection.sendall(wrong[-1:])
             answers = [connection.recv(12)[-3:] for connection in waiting]
-        assert sorted(answers) == [b"400"] * door.TRIES + [b"429"] * (30 - door.TRIES)
+        assert sorted(answers) == [b"400"] * middleware.TRIES + [b"429"] * (30 - middleware.TRIES)
         assert client.ask("POST", "/login", b"username=ada&password=secret", form)[0] == 429
 
 
@@ -252,7 +252,7 @@ def test_no_address_is_believed_that_a_client_invents(portrait: Path) -> None:
         for number in range(12):
             headers = form | {"X-Forwarded-For": f"192.0.2.{number}", "X-Forwarded-Proto": "https"}
             tries.append(Client(url).ask("POST", "/login", b"username=ada&password=wrong", headers)[0])
-        assert tries == [400] * door.TRIES + [429] * (12 - door.TRIES)
+        assert tries == [400] * middleware.TRIES + [429] * (12 - middleware.TRIES)
 
 
 def test_one_address_does_not_take_all_uploads(url: str, portrait: Path) -> None:
@@ -260,7 +260,7 @@ def test_one_address_does_not_take_all_uploads(url: str, portrait: Path) -> None
     host, _, port = client.host.partition(":")
     head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: 1000\r\n"
     with contextlib.ExitStack() as stack:
-        for _ in range(door.OWN_UPLOADS):
+        for _ in range(middleware.OWN_UPLOADS):
             slow = stack.enter_context(socket.create_connection((host, int(port))))
             slow.sendall(f"{head}Content-Type: multipart/form-data; boundary=a\r\n\r\n--a\r\n".encode())
         time.sleep(0.5)
@@ -282,7 +282,7 @@ def test_the_queue_cannot_be_passed_by(url: str, portrait: Path) -> None:
 
 
 def test_bodies_have_limits_and_come(portrait: Path, tmp_path: Path) -> None:
-    setup = "from ganimation.web import door; door.STALLED = 1.0; door.MAX_BODY = 100_000; door.MAX_UPLOAD = 500_000"
+    setup = "from ganimation.web import middleware as m; m.STALLED = 1.0; m.MAX_BODY = 100_000; m.MAX_UPLOAD = 500_000"
     with served(setup=setup) as url:
         client = Client(url)
         assert client.upload(portrait)[0] == 200
@@ -341,7 +341,7 @@ def test_sessions_are_named_in_few_letters(url: str, session: object) -> None:
     client = Client(url)
     for path in ("queue/join", "run/predict", "call/read", "cancel"):
         body = {"data": [None], "fn_index": 3, "session_hash": session}
-        assert client.post(f"/gradio_api/{path}", body) == (422, door.NOT_ASKED)
+        assert client.post(f"/gradio_api/{path}", body) == (422, middleware.INVALID_REQUEST)
     name = quote(str(session), safe="", errors="replace")
     for path in (f"queue/data?session_hash={name}", f"heartbeat/{name}"):
         if isinstance(session, str) and session != "\ud800":
@@ -371,7 +371,7 @@ def test_one_visitor_does_not_take_all_drawings() -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 
-        tested = door.Door(app, store)
+        tested = middleware.GuardMiddleware(app, store)
 
         async def ask(cookie: str) -> None:
             async def receive() -> dict[str, Any]:
@@ -395,6 +395,6 @@ def test_one_visitor_does_not_take_all_drawings() -> None:
 
     try:
         found = asyncio.run(hold())
-        assert sorted(found) == [200] * (door.OWN_EVENTS + 2) + [503] * (10 - door.OWN_EVENTS)
+        assert sorted(found) == [200] * (middleware.OWN_EVENTS + 2) + [503] * (10 - middleware.OWN_EVENTS)
     finally:
         store.close()

@@ -1,4 +1,4 @@
-"""What the page does with a photo, without the page: one visitor's photo, its face, what is asked, and undo."""
+"""State and edits of one visitor's photo, independent of Gradio: faces, target expression, undo, drawing, saving."""
 
 import json
 import shlex
@@ -25,25 +25,25 @@ from ganimation.web.store import remove
 
 Pixels = NDArray[np.uint8]
 
-#: Longest side of what is drawn while a slider moves.
+#: Longest side in pixels of the preview, which is redrawn while a slider moves.
 PREVIEW = 720
 #: Pictures drawn for a visitor that are kept: some eight drawings with their masks.
 RECENT = 24
 
 
 @dataclass
-class Work:
+class PhotoState:
     """A visitor's photo.
 
     Attributes:
         source: the file that was given.
-        before: a file of the preview as it was, so that the page need not be given it again with every drawing.
-        preview: of the photo, small, and its faces, ready to be drawn.
-        scale: of the preview's pixels to the photo's.
-        number: of the face that is worked on, from 1, the largest first.
-        history: what was asked by AU, in the order it was asked.
-        at: the place in it that is shown.
-        closed: the visitor has opened another photo; answers that are late are of no use.
+        before: file of the unedited preview, written once and shown beside every drawing.
+        preview: session on the reduced photo, with all its faces.
+        scale: width of the preview divided by the width of the photo.
+        number: of the chosen face, from 1, the largest first.
+        history: target expressions (intensity by AU) for undo and redo, the oldest first.
+        at: index in ``history`` of the current expression.
+        closed: whether the visitor has opened another photo; late results for this one are then discarded.
     """
 
     source: Path
@@ -63,35 +63,35 @@ class Work:
 
     @property
     def shown(self) -> dict[str, float]:
-        """What the face shows, by AU."""
+        """Measured intensities of the chosen face, by AU."""
         return self.preview.faces[self.number - 1].shown
 
     @property
     def asked(self) -> dict[str, float]:
-        """What is asked now, by AU."""
+        """Current target intensities, by AU."""
         return self.history[self.at]
 
     def changes(self, asked: Mapping[str, float]) -> dict[str, float]:
-        """Return what is asked that the face does not show already, to two digits."""
+        """Return the target intensities that differ from the measured ones, rounded to two digits."""
         return {code: round(value, 2) for code, value in asked.items() if abs(value - self.shown[code]) > SAME}
 
     def choose(self, number: int) -> None:
-        """Work on another face, from what it shows."""
+        """Choose another face; its history starts at its measured intensities."""
         self.number = number
         self.history, self.at = [dict(self.shown)], 0
 
     def remember(self, asked: Mapping[str, float]) -> None:
-        """Let what is asked be the newest, if it is new; what was undone is forgotten."""
+        """Append an expression to the history if it differs from the current one; undone ones are discarded."""
         if not is_same(asked, self.asked):
             self.history = [*self.history[: self.at + 1], dict(asked)]
             self.at += 1
 
     def was_undone(self, asked: Mapping[str, float]) -> bool:
-        """Return whether this is what was asked before the last step back."""
+        """Return whether an expression is the one that was undone last."""
         return self.at + 1 < len(self.history) and is_same(asked, self.history[self.at + 1])
 
     def step(self, by: int) -> dict[str, float]:
-        """Go back (-1) or forth (1) in what was asked, as far as there is; return it."""
+        """Move back (-1) or forward (1) in the history, within its ends; return the expression there."""
         self.at = min(max(0, self.at + by), len(self.history) - 1)
         return self.asked
 
@@ -109,7 +109,7 @@ def is_same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
     return all(abs(value - other[code]) <= SAME for code, value in one.items())
 
 
-def open_work(editor: Editor, source: Path, before: Path, max_pixels: int) -> Work:
+def open_photo_state(editor: Editor, source: Path, before: Path, max_pixels: int) -> PhotoState:
     """Return a visitor's photo, measured, and write its preview to ``before``.
 
     Raises:
@@ -119,32 +119,32 @@ def open_work(editor: Editor, source: Path, before: Path, max_pixels: int) -> Wo
     photo = open_photo(source, max_pixels)
     small = Photo(shrink(to_srgb(photo), PREVIEW))
     scale = small.pixels.shape[1] / photo.pixels.shape[1]
-    work = Work(source, before, editor.session(small, {}, "all"), scale)
+    work = PhotoState(source, before, editor.session(small, {}, "all"), scale)
     work.choose(1)
     write_image(small, before)
     return work
 
 
-def draw(work: Work, asked: Mapping[str, float]) -> Edit:
-    """Return the preview with what is asked of its chosen face."""
+def draw(work: PhotoState, asked: Mapping[str, float]) -> Edit:
+    """Return the preview with the target intensities applied to its chosen face."""
     changes = work.changes(asked)
     return chosen(work).towards(lambda shown: dict(shown) | changes)
 
 
-def chosen(work: Work) -> Session:
+def chosen(work: PhotoState) -> Session:
     """Return the preview with its chosen face alone."""
     return replace(work.preview, faces=[work.preview.faces[work.number - 1]])
 
 
-def show(work: Work, edit: Edit, path: Path) -> Path:
+def show(work: PhotoState, edit: Edit, path: Path) -> Path:
     """Write a drawing to ``path``."""
     for used in (work.source, work.before):
-        used.touch()  # what is in use is not swept away
+        used.touch()  # the store keeps files that were used lately
     return keep(work, edit.image, path, packet(edit.provenance) if edit.provenance else b"")
 
 
-def keep(work: Work, image: Pixels, path: Path, xmp: bytes = b"") -> Path:
-    """Write a picture to ``path``; of those before it the last few stay, as a browser may still be loading them."""
+def keep(work: PhotoState, image: Pixels, path: Path, xmp: bytes = b"") -> Path:
+    """Write a picture to ``path``; keep the last :data:`RECENT`, which a browser may still load, delete older ones."""
     Image.fromarray(image).save(path, "JPEG", quality=88, xmp=xmp)
     work.drawn.append(path)
     while len(work.drawn) > RECENT:
@@ -171,10 +171,10 @@ def masks(edit: Edit, size: int = 256) -> tuple[Pixels, Pixels]:
     return np.asarray(large[0], np.uint8), np.repeat(large[1][:, :, None], 3, axis=2).astype(np.uint8)
 
 
-def finish(editor: Editor, work: Work, asked: Mapping[str, float], path: Path, max_pixels: int) -> None:
-    """Write the photo at its own size with what is asked.
+def finish(editor: Editor, work: PhotoState, asked: Mapping[str, float], path: Path, max_pixels: int) -> None:
+    """Edit the photo at full size with the target intensities, and write it.
 
-    The face is the one where the preview's is; faces may be counted differently at another size.
+    The face is matched to the preview's by position, since numbers may differ at another size.
 
     Raises:
         As :meth:`ganimation.editing.editor.Editor.edit`.
@@ -191,7 +191,7 @@ def _middle(face: Face) -> NDArray[np.float64]:
     return np.array([left + width / 2, top + height / 2])
 
 
-def recipe(work: Work, asked: Mapping[str, float]) -> tuple[str, str]:
+def recipe(work: PhotoState, asked: Mapping[str, float]) -> tuple[str, str]:
     """Return what is asked as JSON for ``--expression``, and as a command line."""
     changes = work.changes(asked)
     words = ["ganimation", "edit", work.name]
@@ -200,8 +200,8 @@ def recipe(work: Work, asked: Mapping[str, float]) -> tuple[str, str]:
     return json.dumps(changes, indent=1), shlex.join([*words, "-o", f"{Path(work.name).stem}-edited.jpg"])
 
 
-def emotion(editor: Editor, work: Work, name: str, strength: float) -> dict[str, float]:
-    """Return what is asked for an emotion: all AUs, those that it leaves alone as the face shows them.
+def emotion(editor: Editor, work: PhotoState, name: str, strength: float) -> dict[str, float]:
+    """Return the target intensities of an emotion for all AUs; those it does not set keep the measured values.
 
     Raises:
         ActionUnitError: an unknown emotion, or one that the model cannot make.
@@ -218,7 +218,7 @@ def by_codes(codes: Sequence[str], values: Sequence[object]) -> dict[str, float]
     return {code: min(1.0, max(0.0, number)) for code, number in zip(codes, numbers, strict=True)}
 
 
-def need(work: Work | None) -> Work:
+def need(work: PhotoState | None) -> PhotoState:
     """Return the visitor's photo.
 
     Raises:
