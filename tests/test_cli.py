@@ -306,3 +306,12 @@ def test_a_pipe_is_not_waited_for(suffix: str, tmp_path: Path, capsys: pytest.Ca
     os.mkfifo(path)
     assert "pipe" in fails(capsys, "verify", path)
     assert "pipe" in fails(capsys, "read", path)
+
+
+def test_presets_are_listed_and_described(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["presets"]) == 0
+    assert capsys.readouterr().out.split()[:3] == ["paper", "official", "bundled"]
+    assert main(["presets", "paper"]) == 0
+    assert "adversarial.weights.cycle_form=norm  the l1 ``norm`` as printed" in capsys.readouterr().out
+    assert main(["presets", "papre"]) == 2
+    assert "unknown preset 'papre'" in capsys.readouterr().err

@@ -18,6 +18,7 @@ def add(commands: Any) -> None:
     _add_prepare(commands)
     _add_train(commands)
     _add_export(commands)
+    _add_presets(commands)
 
 
 def _add_prepare(commands: Any) -> None:
@@ -76,7 +77,6 @@ def _add_train(commands: Any) -> None:
         "--method", default="", choices=METHODS, metavar="METHOD",
         help=f"a rival of the paper's comparison instead, by its own preset: {', '.join(METHODS)}",
     )  # fmt: skip
-    parser.add_argument("--fields", action="store_true", help="print the preset's fields with their meanings, and stop")
     parser.add_argument("--steps", type=int, help="scale the preset's phases to this many steps in all")
     parser.add_argument("--seed", type=int, help="random seed (default: the preset's)")
     parser.add_argument(
@@ -106,9 +106,6 @@ def _train(options: argparse.Namespace) -> None:
     options.preset = options.preset or options.method
     asked = {item.name for item in fields(TrainRequest)} & vars(options).keys()
     request = TrainRequest(**{name: getattr(options, name) for name in asked})
-    if options.fields:
-        print(run.fields(request))
-        return
     if options.dry_run:
         estimate = run.estimate(options.dataset, request).text()
         if not process():
@@ -184,3 +181,17 @@ def _export(options: argparse.Namespace) -> None:
     else:
         config = export(options.run, options.output, options.notes, options.average)
     say(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {len(config.aus)} AUs")
+
+
+def _add_presets(commands: Any) -> None:
+    parser = add_command(commands, "presets", _presets, "list the presets of train, or print the fields of one")
+    parser.add_argument("preset", nargs="?", default="", help="whose fields to print, with values and meanings")
+
+
+def _presets(options: argparse.Namespace) -> None:
+    require("torch", "train")
+    require("pydantic", "train")
+    from ganimation.training.config import describe
+    from ganimation.training.presets import PRESETS, preset
+
+    print(describe(preset(options.preset)) if options.preset else "\n".join(PRESETS))

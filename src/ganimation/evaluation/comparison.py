@@ -109,7 +109,9 @@ def compare(
         still = [subject.edit(crop, dataset.aus[row], "") for crop, row in zip(crops, neutral, strict=True)]
         psnr = [_psnr(image, crop) for image, crop in zip(still, crops, strict=True) if image is not None]
         distance = frechet(evaluators.features(np.stack(pictures)).pooled, photos)
-        by_emotion = dict(zip(ASKED, np.nanmean(recognised, axis=0).tolist(), strict=True))
+        known_columns = np.isfinite(recognised).all(axis=0)
+        means = np.where(known_columns, np.nan_to_num(recognised).mean(axis=0), np.nan)
+        by_emotion = dict(zip(ASKED, means.tolist(), strict=True))
         rows.append(
             Row(
                 name, _ranged(recognised), by_emotion, _ranged(distances), distance, float(np.mean(psnr)),

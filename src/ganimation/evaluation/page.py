@@ -1,20 +1,19 @@
 """The report of an exam as one self-contained HTML page."""
 
 import base64
-import html
 import io
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganimation.errors import MediaError
+from ganimation.errors import MediaError, require
 from ganimation.evaluation.exam import Exam
 from ganimation.evaluation.judges import CLASSIFIERS
 from ganimation.evaluation.measures import GOOD, MASK, READERS, error_scores
@@ -50,46 +49,54 @@ def write(exam: Exam, folder: Path) -> None:
             temporary.write_text(text(), encoding="utf-8")
 
 
+class Table(NamedTuple):
+    """A table of the page."""
+
+    head: Sequence[str]
+    body: Sequence[Sequence[str]]
+
+
+class Picture(NamedTuple):
+    """A picture of the page: ``png`` or ``jpeg``, base64."""
+
+    kind: str
+    data: str
+    caption: str
+
+
+#: What a section is made of; a text is a paragraph.
+Item = Table | Picture | str
+
+
 def page(exam: Exam) -> str:
-    """Return the page."""
+    """Return the page.
+
+    Raises:
+        MissingExtraError: the extra ``evaluate`` is not installed.
+    """
     about, results = exam.about, exam.results
-    names = list(results)
-    models = ", ".join(about["models"])
-    again = "".join(f" --compare OTHER{number or ''}" for number in range(len(about["models"]) - 1))
-    parts = [
-        f"<h1>Exam of {html.escape(models)}</h1>",
-        f"<p>{about['faces']} faces of the data set {html.escape(about['dataset'])} ({html.escape(about['split'])}), "
-        f"{about['trials']} trials for each, the single AUs of the {about['neutral']} most neutral. Two references: "
-        "<b>copy</b> does nothing, <b>warp</b> moves landmarks and paints nothing. "
-        f"The <b>annotator</b> ({html.escape(about['annotator'])}) made the labels that models learn from. Two judges "
-        "were fitted to human FACS codes: the <b>judge</b> sees pixels alone, <b>geometry</b> 68 landmarks. Their "
-        "agreement with the coders (ICC) on people they never saw stands beside each AU. Ranges are 95 % bootstrap "
-        "intervals over faces or trials.</p>",
-        "<h2>At a glance</h2>",
-        _overview(names, results),
-        _comparison(exam.comparison),
-        "<h2>Single AUs</h2>",
-        _singles(names, results, about),
-        "<h2>Emotions</h2>",
-        _emotions(names, results),
-        "<h2>What else moves</h2>",
-        *(_leakage(name, results[name], about) for name in about["models"]),
-        "<h2>Pictures</h2>",
-        *(_pictures(name, exam) for name in names),
-        "<h2>The worst</h2>",
-        *(_worst(name, exam) for name in about["models"]),
-        "<h2>To do it again</h2>",
-        f"<pre>ganimation evaluate MODEL DATASET{again} --split {html.escape(about['split'])} "
-        f"--faces {about['asked for']} --neutral {about['neutral']} --seed {about['seed']} -o REPORT</pre>",
-        f"<p>ganimation {html.escape(about['ganimation'])}. All numbers: results.json.</p>",
+    names, models = list(results), about["models"]
+    sections: list[tuple[str, list[Item]]] = [
+        ("At a glance", [_overview(names, results), *_comparison(exam.comparison)]),
+        ("Single AUs", _singles(names, results, about)),
+        ("Emotions", [_emotions(names, results)]),
+        ("What else moves", [_leakage(name, results[name], about) for name in models]),
+        ("Pictures", [_pictures(name, exam) for name in names]),
+        ("The worst", [picture for name in models for picture in _worst(name, exam)]),
     ]
-    style = files("ganimation.evaluation").joinpath("assets/report.css").read_text(encoding="utf-8")
-    meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    head = f"{meta}<title>Exam of {html.escape(models)}</title><style>{style}</style>"
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+    assets = files("ganimation.evaluation").joinpath("assets")
+    environment = require("jinja2", "evaluate").Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    text: str = environment.from_string(assets.joinpath("report.html").read_text(encoding="utf-8")).render(
+        about=about,
+        models=", ".join(models),
+        sections=sections,
+        style=assets.joinpath("report.css").read_text(encoding="utf-8"),
+        again="".join(f" --compare OTHER{number or ''}" for number in range(len(models) - 1)),
+    )
+    return text + "\n"
 
 
-def _overview(names: Sequence[str], results: Mapping[str, Any]) -> str:
+def _overview(names: Sequence[str], results: Mapping[str, Any]) -> Table:
     rows: list[tuple[str, Callable[[Mapping[str, Any]], Any]]] = []
     for reader in READERS:
 
@@ -134,21 +141,21 @@ def _overview(names: Sequence[str], results: Mapping[str, Any]) -> str:
         ("kernel distance to the photos (EfficientNet-lite0)", lambda found: found["realism"]["kernel"]),
     ]
     body = [[title, *(_number(of(results[name])) for name in names)] for title, of in rows]
-    return _table(["", *names], [row for row in body if any(cell != "-" for cell in row[1:])])
+    return Table(["", *names], [row for row in body if any(cell != "-" for cell in row[1:])])
 
 
-def _comparison(comparison: Mapping[str, Any]) -> str:
+def _comparison(comparison: Mapping[str, Any]) -> list[Item]:
     """Return by how much the first model is better than each other one, on the same faces."""
     if not comparison:
-        return ""
+        return []
     head = ["PCC of single AUs: the first model less ...", *READERS]
     body = [[name, *(_number(found[reader]) for reader in READERS)] for name, found in comparison.items()]
-    return _table(head, body) + "<p>A range without 0 is a difference that other faces would show as well.</p>"
+    return [Table(head, body), "A range without 0 is a difference that other faces would show as well."]
 
 
-def _singles(names: Sequence[str], results: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+def _singles(names: Sequence[str], results: Mapping[str, Any], about: Mapping[str, Any]) -> list[Item]:
     keys = ("pcc", "slope", "monotonicity", "rise")
-    parts = []
+    parts: list[Item] = [_bars(names, results)]
     for name in about["models"]:
         found = {reader: {row["au"]: row for row in results[name]["readers"][reader]["singles"]} for reader in READERS}
         body = []
@@ -159,15 +166,15 @@ def _singles(names: Sequence[str], results: Mapping[str, Any], about: Mapping[st
                 cells += [_number(about["icc"][reader].get(code))] if reader in about["icc"] else []
             mask = results[name]["mask of single AUs"].get(code, {})
             body.append([*cells, *(_number(mask.get(key)) for key in MASK)])
-        head = [""]
+        head = [name]
         for reader in READERS:
             head += [f"{reader} {key}" for key in keys] + ([f"ICC of {reader}"] if reader in about["icc"] else [])
         head += ["mask A, mean", "mask A, spread", "pixels changed"]
-        parts.append(f"<h3>{html.escape(name)}</h3>{_table(head, body)}")
-    return _bars(names, results) + "".join(parts)
+        parts.append(Table(head, body))
+    return parts
 
 
-def _bars(names: Sequence[str], results: Mapping[str, Any]) -> str:
+def _bars(names: Sequence[str], results: Mapping[str, Any]) -> Picture:
     figure = _figure(13, 3.2)
     for number, reader in enumerate(READERS):
         place = figure.add_subplot(1, 3, number + 1)
@@ -182,11 +189,11 @@ def _bars(names: Sequence[str], results: Mapping[str, Any]) -> str:
     return _image(figure, "Single AUs asked at 0, .5 and 1 of neutral faces. The grey line is .7.")
 
 
-def _emotions(names: Sequence[str], results: Mapping[str, Any]) -> str:
+def _emotions(names: Sequence[str], results: Mapping[str, Any]) -> Item:
     """Return how often each emotion that was asked is recognised, and by whom."""
     found = {name: results[name]["emotions"] for name in names if results[name]["emotions"]}
     if not found:
-        return "<p>The model's AUs make no emotion.</p>"
+        return "The model's AUs make no emotion."
     asked = list(next(iter(found.values()))["by emotion"])
     head = ["share recognised", "vote", *CLASSIFIERS, *(f"vote, {emotion}" for emotion in asked)]
     body = [
@@ -198,10 +205,10 @@ def _emotions(names: Sequence[str], results: Mapping[str, Any]) -> str:
         ]
         for name, own in found.items()
     ]
-    return _table(head, body)
+    return Table(head, body)
 
 
-def _leakage(name: str, found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+def _leakage(name: str, found: Mapping[str, Any], about: Mapping[str, Any]) -> Picture:
     figure = _figure(14, 4.6)
     for number, reader in enumerate(READERS):
         codes = about["readers"][reader]
@@ -216,7 +223,7 @@ def _leakage(name: str, found: Mapping[str, Any], about: Mapping[str, Any]) -> s
     return _image(figure, f"{name}: change of each AU that is read when one is asked from 0 to 1.")
 
 
-def _pictures(name: str, exam: Exam) -> str:
+def _pictures(name: str, exam: Exam) -> Picture:
     """Return the four most neutral faces with every AU at full strength."""
     full = [number for number, trial in enumerate(exam.trials) if trial.kind == "single" and trial.level == 1]
     faces = list(dict.fromkeys(exam.trials[number].face for number in full))[:4]
@@ -230,24 +237,18 @@ def _pictures(name: str, exam: Exam) -> str:
     return _picture(np.vstack(rows), f"{name}: the photo, then each AU at full strength: {order}.")
 
 
-def _worst(name: str, exam: Exam) -> str:
+def _worst(name: str, exam: Exam) -> list[Picture]:
     """Return a sheet for each measure: the answers that it finds worst."""
-    about, answers, parts = exam.about, exam.answers[name], []
+    about, answers, parts = exam.about, exam.answers[name], list[Picture]()
     for measure, values in error_scores(exam.trials, answers, exam.faces, about["aus"], about["readers"]).items():
         order = [int(n) for n in np.argsort(-values, kind="stable") if np.isfinite(values[n])][:WORST]
         if not order:
             continue
         pairs = [np.vstack([exam.faces.crops[exam.trials[n].face], answers.pictures[n]]) for n in order]
         good = measure.startswith(GOOD)
-        told = "; ".join(f"{exam.trials[n].name}: {_number(-values[n] if good else values[n])}" for n in order)
-        parts.append(_picture(np.hstack(pairs), f"{name}: photo above, answer below, worst {measure} first. {told}"))
-    return "".join(parts)
-
-
-def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
-    return f"<table><tr>{top}</tr>{rows}</table>"
+        found = "; ".join(f"{exam.trials[n].name}: {_number(-values[n] if good else values[n])}" for n in order)
+        parts.append(_picture(np.hstack(pairs), f"{name}: photo above, answer below, worst {measure} first. {found}"))
+    return parts
 
 
 def _number(value: Any) -> str:
@@ -272,19 +273,13 @@ def _figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def _image(figure: "Figure", caption: str) -> str:
+def _image(figure: "Figure", caption: str) -> Picture:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
-    return _embedded("png", stream.getvalue(), caption)
+    return Picture("png", base64.b64encode(stream.getvalue()).decode(), caption)
 
 
-def _picture(picture: Pixels, caption: str) -> str:
+def _picture(picture: Pixels, caption: str) -> Picture:
     done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
     assert done
-    return _embedded("jpeg", data.tobytes(), caption)
-
-
-def _embedded(kind: str, data: bytes, caption: str) -> str:
-    text = html.escape(caption)
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return f'<figure><img alt="{text}" src="{source}"><figcaption>{text}</figcaption></figure>'
+    return Picture("jpeg", base64.b64encode(data.tobytes()).decode(), caption)

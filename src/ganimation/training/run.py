@@ -60,19 +60,6 @@ def estimate(dataset: Path, request: TrainRequest) -> "Estimate":
     return estimating.estimate(faces, config, fabric, request, begin)
 
 
-def fields(request: TrainRequest) -> str:
-    """Return the fields of the requested configuration with their values and meanings, a line each.
-
-    Raises:
-        TrainingError, ModelError: what is wrong with the request.
-    """
-    require("pydantic", "train")
-    config, _ = _configure(request)
-    from ganimation.training.config import describe
-
-    return describe(config)
-
-
 def _prepare(dataset: Path, request: TrainRequest) -> "tuple[FaceDataset, TrainingConfig, Start | None, Fabric]":
     for module in ("torch", "pyarrow", "pydantic", "lightning_fabric"):
         require(module, "train")
