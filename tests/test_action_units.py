@@ -70,51 +70,6 @@ def test_bad_json_expressions(tmp_path: Path, content: str) -> None:
         au.read_requests(tmp_path / "missing.json")
 
 
-def test_emotions_use_known_aus_in_range() -> None:
-    assert set(au.EMOTIONS) == {
-        "neutral", "happiness", "sadness", "surprise", "fear", "anger", "disgust", "contempt",
-    }  # fmt: skip
-    for name, recipe in au.EMOTIONS.items():
-        if name == "contempt":
-            continue
-        assert all(code in au.ACTION_UNITS and 0 < value <= 1 for code, value in recipe.items())
-        asked = {request.code: request for request in au.emotion_requests(name, 0.5)}
-        assert set(asked) == set(au.DEFAULT_AUS) - {"AU45"}
-        assert all(asked[code].resolve(0.0) == pytest.approx(0.5 * recipe.get(code, 0.0)) for code in asked)
-
-
-def test_strength_is_the_share_of_the_way_and_takes_no_smile_away() -> None:
-    levels = {0.0: [0.3, 0.95, 0.4], 0.3: [0.48, 0.95, 0.28], 1.0: [0.9, 0.95, 0.0], 1.5: [1.0, 0.95, 0.0]}
-    for strength, (low, high, other) in levels.items():
-        asked = {request.code: request for request in au.emotion_requests("happiness", strength)}
-        assert asked["AU12"].resolve(0.3) == pytest.approx(low)
-        assert asked["AU12"].resolve(0.95) == pytest.approx(high)
-        assert asked["AU04"].resolve(0.4) == pytest.approx(other)
-
-
-def test_an_emotion_whose_main_au_is_lacking_is_refused() -> None:
-    with pytest.raises(ActionUnitError, match=r"disgust is made of AU09 .* which this model does not know"):
-        au.emotion_requests("disgust", 1.0, ("AU12", "AU17"))
-
-
-def test_contempt_is_one_sided_without_the_dimpler() -> None:
-    asked = {request.name: request for request in au.emotion_requests("contempt", 1.0)}
-    assert (asked["AU12R"].resolve(0.1), asked["AU12L"].resolve(0.1)) == (au.ONE_SIDED, 0.0)
-    assert "AU12" not in asked
-    assert all(request.value == 0 for name, request in asked.items() if name != "AU12R")
-    half = {request.name: request for request in au.emotion_requests("contempt", 0.5)}
-    assert half["AU12R"].resolve(0.0) == pytest.approx(au.ONE_SIDED / 2)
-    known = {request.name: request.value for request in au.emotion_requests("contempt", 1.0, au.OPENFACE_AUS)}
-    assert known["AU14"] == 0.8
-
-
-def test_bad_emotions() -> None:
-    with pytest.raises(ActionUnitError, match="did you mean happiness"):
-        au.emotion_requests("hapiness", 1.0)
-    with pytest.raises(ActionUnitError, match="strength 2"):
-        au.emotion_requests("anger", 2.0)
-
-
 def test_facs_intensities_pass_one_door() -> None:
     assert [au.intensity_from_facs(code) for code in (0, 1, 5)] == [0.0, 0.2, 1.0]
     with pytest.raises(ActionUnitError):

@@ -72,9 +72,6 @@ _ALL = (
 #: Every AU this package knows, by code.
 ACTION_UNITS: Mapping[str, ActionUnit] = {unit.code: unit for unit in _ALL}
 
-#: Largest strength of an emotion; at 1 the AUs have the intensities of its recipe.
-MAX_STRENGTH = 1.5
-
 #: The seven basic emotions and contempt as AU recipes.
 #:
 #: Which AUs: EMFACS (Friesen & Ekman, EMFACS-7: Emotional Facial Action Coding System, 1983) in the form tabulated by
@@ -92,10 +89,6 @@ EMOTIONS: Mapping[str, Mapping[str, float]] = {
     "disgust": {"AU09": 0.8, "AU10": 0.7, "AU15": 0.3, "AU17": 0.5},
     "contempt": {"AU12": 0.3, "AU14": 0.8},
 }
-
-
-#: Intensity of AU12 of the right side in contempt, of a model without AU14.
-ONE_SIDED = 0.6
 
 
 def half_of(code: str) -> int | None:
@@ -196,7 +189,7 @@ def parse_request(text: str, known: Iterable[str] = tuple(ACTION_UNITS)) -> Requ
     number = number.strip()
     if not equals or not number:
         raise ActionUnitError(f"{text!r}: write an AU and an intensity, like AU12=0.8 or AU12=+0.3")
-    name, side = _side(name)
+    name, side = split_side(name)
     code = parse_code(name, known)
     try:
         value = float(number)
@@ -205,7 +198,7 @@ def parse_request(text: str, known: Iterable[str] = tuple(ACTION_UNITS)) -> Requ
     return _request(code, value, number[0] in "+-", side)
 
 
-def _side(name: str) -> tuple[str, str]:
+def split_side(name: str) -> tuple[str, str]:
     """Return ``AU12`` and ``L`` of ``AU12L``; names without a side as they are."""
     match = re.fullmatch(r"\s*((?:au)?\s*\d{1,2})\s*([lr])\s*", name, re.IGNORECASE)
     return (match[1], match[2].upper()) if match else (name, "")
@@ -269,66 +262,10 @@ def requests_from_mapping(
         elif isinstance(value, bool) or not isinstance(value, SupportsFloat):
             raise ActionUnitError(f"{name} is {value!r}; expected a number, or a string like '+0.3'")
         else:
-            plain, side = _side(name)
+            plain, side = split_side(name)
             try:
                 number = float(value)
             except OverflowError:
                 raise ActionUnitError(f"{name}: a number too large; an intensity lies in [0, 1]") from None
             requests.append(_request(parse_code(plain, known), number, False, side))
     return _once(requests)
-
-
-def emotion_choice(expression: Mapping[str, float | str] | Mapping[str, float], known: Sequence[str]) -> tuple[Request]:
-    """Return the request for one emotion as a whole, of a model that knows emotions and no AUs.
-
-    Args:
-        expression: one emotion and 1.
-        known: emotions of the model.
-
-    Raises:
-        ActionUnitError: something else, or an emotion that the model does not know.
-    """
-    names = ", ".join(known)
-    if len(expression) != 1:
-        raise ActionUnitError(f"{len(expression)} emotions asked; this model shows one at a time, of {names}")
-    ((name, value),) = expression.items()
-    if name not in known:
-        raise ActionUnitError(f"{name!r}: this model knows no action units but emotions: {names}")
-    if value != 1:
-        raise ActionUnitError(f"{name} at {value}: this model has no intensities; leave the strength at 1")
-    return (Request(name, 1.0),)
-
-
-def emotion_requests(name: str, strength: float, known: Iterable[str] = DEFAULT_AUS) -> tuple[Request, ...]:
-    """Return the requests that make an emotion at ``strength`` in [0, 1.5].
-
-    ``strength`` is the share of the way from what a photo shows to the recipe: 0 is the photo, 1 the recipe, more goes
-    beyond it. Every AU in ``known`` is asked for: those of the recipe, which never fall below what is shown, and those
-    outside it, which go to 0. AUs of the recipe that ``known`` lacks are left out, if they are the lesser part of it;
-    contempt without AU14 is AU12 of the right side alone. Blinking (AU45) is left as the photo shows it.
-
-    Raises:
-        ActionUnitError: an unknown emotion (the nearest is named), one whose main AUs ``known`` lacks, or a strength
-            out of range.
-    """
-    if name not in EMOTIONS:
-        nearest = difflib.get_close_matches(name.lower(), EMOTIONS, n=1, cutoff=0.0)[0]
-        raise ActionUnitError(f"unknown emotion {name!r}; did you mean {nearest}? Known: {', '.join(EMOTIONS)}")
-    if not 0.0 <= strength <= MAX_STRENGTH:
-        raise ActionUnitError(f"strength {strength:g}: it lies in [0, {MAX_STRENGTH:g}]")
-    recipe, known = EMOTIONS[name], tuple(known)
-    if name == "contempt" and "AU14" not in known and "AU12" in known:
-        others = tuple(Request(code, 0.0, strength=strength) for code in known if code not in ("AU12", "AU45"))
-        smile = Request("AU12", ONE_SIDED, side="R", strength=strength, raises=True)
-        return (*others, smile, Request("AU12", 0.0, side="L", strength=strength))
-    lacking = [code for code in recipe if code not in known]
-    if sum(recipe[code] for code in lacking) > sum(recipe.values()) / 2:
-        names = ", ".join(f"{code} ({ACTION_UNITS[code].name})" for code in lacking)
-        raise ActionUnitError(
-            f"{name} is made of {names}, which this model does not know; use a model that was trained on it"
-        )
-    return tuple(
-        Request(code, recipe.get(code, 0.0), strength=strength, raises=code in recipe)
-        for code in known
-        if code != "AU45"
-    )

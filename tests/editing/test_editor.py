@@ -9,6 +9,7 @@ from PIL import Image
 
 from ganimation import Edit, Editor, Photo
 from ganimation.action_units import DEFAULT_AUS, Request
+from ganimation.cli import main
 from ganimation.editing.animation import alphas
 from ganimation.editing.portraits import across
 from ganimation.errors import ActionUnitError, FaceError, GanimationError, MediaError, ModelError
@@ -226,3 +227,37 @@ def test_a_side_overrides_both(editor: Editor, portrait: Path) -> None:
     assert face.left is not None
     assert (face.target["AU12"], face.left["AU12"]) == (0.2, 0.9)
     assert editor.session(portrait, {"AU12": 0.2}).faces[0].draw(0.5).left is None
+
+
+def test_an_expression_is_copied_from_another_photo(
+    portrait: Path, people: list[Path], sheet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    editor, smiling = Editor(threads=1), people[1]
+    shown = editor.read(smiling)[0].aus
+    edit = editor.edit(portrait, editor.like(smiling, regions=["mouth and chin"]))
+    target, own = edit.faces[0].target, editor.read(portrait)[0].aus
+    assert target["AU25"] == pytest.approx(shown["AU25"])
+    assert target["AU01"] == pytest.approx(own["AU01"])
+    change = editor.edit(portrait, editor.like(smiling, neutral=people[0])).faces[0].target
+    rest = editor.read(people[0])[0].aus
+    assert change["AU12"] == pytest.approx(min(1, max(0, own["AU12"] + shown["AU12"] - rest["AU12"])))
+    output = tmp_path / "x.jpg"
+    command = ["edit", str(portrait), "-o", str(output)]
+    assert main([*command, "--like", str(smiling), "--regions", "mouth", "--strength", "1.2"]) == 0
+    assert output.exists()
+    output.unlink()
+    for options, message in (
+        (["--like", str(sheet)], r"16 faces; crop it to one face"),
+        (["--neutral", str(smiling)], "--neutral and --regions belong to --like"),
+        (["--like", str(smiling), "--regions", "ears"], "unknown region 'ears'"),
+    ):
+        assert main([*command, *options]) == 2
+        assert message in capsys.readouterr().err
+        assert not output.exists()
+
+
+def test_a_name_is_an_expression_too(portrait: Path) -> None:
+    editor = Editor("bundled", threads=1)
+    by_name, by_requests = (editor.edit(portrait, asked).image for asked in ("wink", editor.emotion("wink")))
+    assert np.array_equal(by_name, by_requests)
+    assert editor.name == "bundled"

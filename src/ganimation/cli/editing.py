@@ -41,6 +41,19 @@ def add(commands: Any) -> None:
     _add_animate(commands)
     _add_read(commands)
     _add_verify(commands)
+    _add_expressions(commands)
+
+
+def _add_expressions(commands: Any) -> None:
+    add_command(commands, "expressions", _expressions, "list the named expressions and the AUs that they are made of")
+
+
+def _expressions(options: argparse.Namespace) -> None:
+    from ganimation.action_units import EMOTIONS
+    from ganimation.expressions import NAMED
+
+    for name, recipe in (*EMOTIONS.items(), *NAMED.items()):
+        print(f"{name:14} {' '.join(f'{code}={value:g}' for code, value in recipe.items())}".rstrip())
 
 
 def _add_edit(commands: Any) -> None:

@@ -105,7 +105,7 @@ def _figure(options: argparse.Namespace) -> None:
     if options.seed < 0:
         raise ActionUnitError(f"--seed {options.seed}: at least 0")
     check_output(options, *options.photos)
-    if not (options.au or options.emotion or options.expression):
+    if not (options.au or options.emotion or options.expression or options.like):
         options.emotion = "happiness"
     editor = open_editor(options)
     photos = [(path.name, open_photo(options, path)) for path in options.photos]

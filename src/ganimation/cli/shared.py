@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganimation.action_units import EMOTIONS, Request, parse_requests, read_requests
+from ganimation.action_units import REGIONS, Request, parse_requests, read_requests
 from ganimation.errors import ActionUnitError, MediaError
 from ganimation.text import printable
 
@@ -76,8 +76,16 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         help="intensity in [0, 1] (AU12=0.8), or a change of what the photo shows (AU12=+0.3)",
     )  # fmt: skip
     parser.add_argument("--expression", type=Path, metavar="JSON", help='a file like {"AU12": 0.8, "AU06": "+0.3"}')
-    parser.add_argument("--emotion", metavar="NAME", help=f"one of {', '.join(EMOTIONS)}")
-    parser.add_argument("--strength", type=float, default=1.0, help="of the emotion, in [0, 1.5] (default 1)")
+    parser.add_argument(
+        "--emotion", metavar="NAME",
+        help="a named expression (`ganimation expressions` lists them), or a blend: happiness:0.7+surprise:0.4",
+    )  # fmt: skip
+    parser.add_argument("--like", type=Path, metavar="PHOTO", help="copy the expression of the face in another photo")
+    parser.add_argument("--neutral", type=Path, metavar="PHOTO", help="that person at rest: copy the change (--like)")
+    parser.add_argument("--regions", default="", metavar="LIST", help=f"copy only these (--like): {', '.join(REGIONS)}")
+    parser.add_argument(
+        "--strength", type=float, default=1.0, help="strength of --emotion or --like, in [0, 1.5] (default 1)"
+    )
     add_model(parser)
     add_limit(parser)
 
@@ -111,13 +119,27 @@ def read_expression(options: argparse.Namespace, editor: "Editor") -> tuple[Requ
             f"this model ({editor.config.kind}) knows no action units; ask with --emotion for one of "
             f"{', '.join(editor.config.emotions)}"
         )
+    if (options.neutral or options.regions) and not options.like:
+        raise ActionUnitError("--neutral and --regions belong to --like; name the photo to copy, or leave them out")
     asked: dict[str, Request] = {}
+    if options.like:
+        asked |= {request.name: request for request in _read_like(options, editor)}
     if options.emotion:
         asked |= {request.name: request for request in editor.emotion(options.emotion, options.strength)}
     if options.expression:
         asked |= {request.name: request for request in read_requests(options.expression, known)}
     asked |= {request.name: request for request in parse_requests(options.au, known)}
     return tuple(asked.values())
+
+
+def _read_like(options: argparse.Namespace, editor: "Editor") -> tuple[Request, ...]:
+    """Return the requests of --like."""
+    from ganimation.editing.films import parse_regions
+
+    regions = parse_regions(options.regions) if options.regions else REGIONS
+    paths = [path for path in (options.like, options.neutral) if path is not None]
+    other, *neutral = (open_photo(options, path) for path in paths)
+    return editor.like(other, strength=options.strength, regions=regions, neutral=neutral[0] if neutral else None)
 
 
 def film_provenance(

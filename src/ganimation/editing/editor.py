@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganimation.action_units import REGIONS, Request, emotion_choice, emotion_requests, requests_from_mapping
+from ganimation.action_units import REGIONS, Request, requests_from_mapping
 from ganimation.editing.films import drive_photo, watch
 from ganimation.editing.portraits import PortraitFactory
 from ganimation.editing.result import Edit
 from ganimation.editing.session import Planner, Session, Which, choose
-from ganimation.errors import MediaError
+from ganimation.errors import ActionUnitError, FaceError, MediaError
+from ganimation.expressions import emotion_choice, expression_requests, requests_like
 from ganimation.faces.reader import Face, FaceReader
 from ganimation.media.clip import Clip, Frame
 from ganimation.media.images import Photo, decode, photo_from_array, read_image
@@ -22,14 +23,14 @@ from ganimation.model import GENERATOR, ONNX, ModelConfig, bundled
 
 Pixels = NDArray[np.uint8]
 PhotoLike = Photo | Pixels | Image.Image | str | os.PathLike[str]
-Expression = Mapping[str, float | str] | Mapping[str, float] | Sequence[Request]
+Expression = str | Mapping[str, float | str] | Mapping[str, float] | Sequence[Request]
 
 
 class Editor:
     """Edits photos with a model: detects, measures, draws and pastes back faces. Safe to share between threads.
 
     Args:
-        folder: a model folder that ``ganimation export`` wrote; the bundled weights if ``None``.
+        folder: a model folder that ``ganimation export`` wrote; the bundled weights if ``None`` or ``bundled``.
         backend: see :func:`ganimation.editing.backends.load_networks`; likewise ``precision``.
         threads: of each computation; 0 lets the libraries choose.
 
@@ -49,7 +50,7 @@ class Editor:
         threads: int = 0,
         precision: str = "float32",
     ) -> None:
-        path = bundled() if folder is None else Path(folder)
+        path = bundled() if folder is None or str(folder) == "bundled" else Path(folder)
         self.config, self._folder = ModelConfig.read(path), path
         self.fingerprint = (self.config.files.get(ONNX) or self.config.files.get(GENERATOR, ""))[:12]
         self.planner = Planner(
@@ -92,8 +93,9 @@ class Editor:
 
         Args:
             photo: a path, a :class:`Photo`, an image of Pillow, or uint8: RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W).
-            expression: intensity by AU, as in ``{"AU12": 0.8, "AU06": "+0.3"}``, where a string may be relative; or
-                parsed requests. AUs that are not named keep what the photo shows.
+            expression: intensity by AU, as in ``{"AU12": 0.8, "AU06": "+0.3"}``, where a string may be relative; a
+                named expression such as ``"happiness"``; or parsed requests, as of :meth:`emotion` and :meth:`like`.
+                AUs that are not named keep what the photo shows.
             faces: ``largest``, ``all``, or a face's number from 1 in the order of :meth:`read`.
 
         Raises:
@@ -157,7 +159,10 @@ class Editor:
 
     def session(self, photo: PhotoLike, expression: Expression, faces: Which = "largest") -> Session:
         """Prepare a photo to be rendered at any alpha; arguments and errors as in :meth:`edit`."""
-        if not isinstance(expression, Mapping):
+        requests: tuple[Request, ...]
+        if isinstance(expression, str):
+            requests = self.emotion(expression)
+        elif not isinstance(expression, Mapping):
             requests = tuple(expression)
         elif self.config.emotions:
             requests = emotion_choice(expression, self.config.emotions)
@@ -166,8 +171,44 @@ class Editor:
         source = as_photo(photo)
         return self.planner.session(source, choose(self.read(source), faces), requests)
 
+    def like(
+        self,
+        other: PhotoLike,
+        *,
+        strength: float = 1.0,
+        regions: Sequence[str] = REGIONS,
+        neutral: PhotoLike | None = None,
+    ) -> tuple[Request, ...]:
+        """Return the requests that copy the expression of the face in another photo, for :meth:`edit`.
+
+        Args:
+            other: a photo of one face.
+            strength: share of the way to it, in [0, 1.5].
+            regions: that are copied, of :data:`ganimation.action_units.REGIONS`.
+            neutral: the same person at rest; then the change is copied and not the intensities.
+
+        Raises:
+            FaceError: a photo without a face, or with several.
+            ActionUnitError: an unknown region, a strength out of range, or a model that knows no AUs.
+        """
+        if self.config.emotions:
+            raise ActionUnitError(
+                f"this model ({self.config.kind}) knows no action units and cannot copy an expression"
+            )
+        rest = None if neutral is None else self._only_face(neutral).aus
+        return requests_like(
+            self._only_face(other).aus, self.config.aus, strength=strength, regions=regions, neutral=rest
+        )
+
+    def _only_face(self, photo: PhotoLike) -> Face:
+        faces = self.read(photo)
+        if len(faces) != 1:
+            name = str(photo) if isinstance(photo, str | os.PathLike) else "the other photo"
+            raise FaceError(f"{name}: {len(faces) or 'no'} face{'s' * (len(faces) != 1)}; crop it to one face")
+        return faces[0]
+
     def emotion(self, name: str, strength: float = 1.0) -> tuple[Request, ...]:
-        """Return the requests that make an emotion with this model, for :meth:`edit`.
+        """Return the requests of a named expression or a blend, see :func:`ganimation.expressions.expression_requests`.
 
         Raises:
             ActionUnitError: an unknown emotion, or a strength outside [0, 1.5]; of a model without AUs, one that is
@@ -175,7 +216,7 @@ class Editor:
         """
         if self.config.emotions:
             return emotion_choice({name: strength}, self.config.emotions)
-        return emotion_requests(name, strength, self.config.aus)
+        return expression_requests(name, strength, self.config.aus)
 
 
 def as_photo(photo: PhotoLike) -> Photo:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ganimation.action_units import Request, emotion_requests, parse_requests
+from ganimation.action_units import Request, parse_requests
 from ganimation.editing.session import Which, parse_which
 from ganimation.errors import ActionUnitError, GanimationError, MediaError
+from ganimation.expressions import expression_requests
 from ganimation.media.formats import SUFFIXES, find_photos
 from ganimation.media.images import WRITABLE
 
@@ -111,7 +112,7 @@ def _task_of_row(
     asked = {}
     if cells.get("emotion"):
         strength = _number(cells.get("strength") or "1", "strength")
-        asked = {r.name: r for r in emotion_requests(cells["emotion"], strength, known)}
+        asked = {r.name: r for r in expression_requests(cells["emotion"], strength, known)}
     asked |= {r.name: r for r in parse_requests(texts, known)}
     face = cells.get("face") or "largest"
     name = cells.get("output") or f"{number:04d}-{Path(cells['photo']).stem}.png"
