@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0; 2 with one line on stderr for bad input or an error of the operating system; 130 for
         Ctrl-C; 141 if the reader of standard output has closed the pipe.
     """
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         command: Callable[[argparse.Namespace], None] = options.command
         command(options)
@@ -67,7 +67,8 @@ def _drop_output() -> None:
         os.close(nowhere)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="ganimation", description="Animate a face from a single photo by action units."
     )
