@@ -206,7 +206,7 @@ def moved(trials: list[Trial], shown: Array, power: float = 1.0) -> Array:
             full = own.copy()
             full[trial.au] = 1.0
             target = own + trial.level**power * (full - own)
-        found.append(expect(mean, own, target, DEFAULT_AUS))
+        found.append(expect(mean, own, target, DEFAULT_AUS, as_read=True))
     return np.stack(found)
 
 

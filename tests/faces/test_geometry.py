@@ -10,6 +10,7 @@ from ganimation.faces import crop, mesh
 from ganimation.faces.geometry import (
     LIDS,
     LIPS,
+    UNDERREAD,
     displacements,
     expected_points,
     frame,
@@ -214,3 +215,13 @@ def test_both_looks_of_a_face_give_the_same_landmarks(reader: FaceReader, people
     pixels = np.asarray(cv2.resize(read_image(people[0]).pixels, (512, 512), interpolation=cv2.INTER_AREA), np.uint8)
     (face,), (turned,) = reader.read(pixels), reader.read(np.ascontiguousarray(pixels[:, ::-1]))
     assert np.abs(mirrored(turned.points, 512) - face.points).mean() < 1.0
+
+
+def test_lids_move_further_than_they_are_read() -> None:
+    points = displacements().mean * 128
+    for code, factor in (("AU05", UNDERREAD["AU05"]), ("AU12", 1.0)):
+        moved, read = (
+            expect(points, np.zeros(1), np.ones(1), (code,), as_read=as_read) - points for as_read in (False, True)
+        )
+        lids = [159, 386] if code == "AU05" else [61, 291]
+        assert moved[lids] == pytest.approx(factor * read[lids], rel=1e-6)

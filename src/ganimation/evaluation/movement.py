@@ -66,7 +66,7 @@ def _of_au(
     gains, errors, irises = [], [], []
     for number in full:
         face = trials[number].face
-        wanted = expect(before[face], shown[face], trials[number].target, aus) - before[face]
+        wanted = expect(before[face], shown[face], trials[number].target, aus, as_read=True) - before[face]
         moved = points[number] - before[face]
         there = np.linalg.norm(wanted, axis=1) > LEAST
         apart = np.linalg.norm(before[face, 263] - before[face, 33])
@@ -94,7 +94,7 @@ def _steps(
         if trial.kind == "step" and trial.au == index:
             by_face.setdefault(trial.face, {})[trial.level] = number
     for face, numbers in by_face.items():
-        wanted = expect(before[face], shown[face], trials[numbers[STEPS[-1]]].target, aus) - before[face]
+        wanted = expect(before[face], shown[face], trials[numbers[STEPS[-1]]].target, aus, as_read=True) - before[face]
         power = np.square(wanted).sum()
         if power < LEAST**2:
             continue

@@ -17,7 +17,14 @@ MARGIN = 0.012
 SOFT = 0.005
 
 
-def expect(points: Array, shown: NDArray[np.floating], target: NDArray[np.floating], aus: Sequence[str]) -> Array:
+def expect(
+    points: Array,
+    shown: NDArray[np.floating],
+    target: NDArray[np.floating],
+    aus: Sequence[str],
+    *,
+    as_read: bool = False,
+) -> Array:
     """Return the landmarks that are expected after a change from source to target intensities, (478, 2).
 
     Args:
@@ -25,9 +32,10 @@ def expect(points: Array, shown: NDArray[np.floating], target: NDArray[np.floati
         shown: (AUs,).
         target: (AUs,), or (2, AUs) of the person's right and left side.
         aus: codes.
+        as_read: see :func:`ganimation.faces.geometry.move`.
     """
     closed = float(shown[list(aus).index("AU45")]) if "AU45" in aus else 0.0
-    return move(points, np.asarray(target, np.float64) - shown, tuple(aus), closed)
+    return move(points, np.asarray(target, np.float64) - shown, tuple(aus), closed, as_read=as_read)
 
 
 def pose(points: Array, moved: Array, size: int) -> Maps:
