@@ -131,7 +131,7 @@ def test_a_table_of_stimuli_gives_the_same_bytes_for_the_same_seed(album: Path, 
         ("photo,AU12,output\na.png,1,../b.png\n", "row 1: output ../b.png: a name inside the folder"),
         ("photo,AU12,output\na.png,1,b.png\na.png,0,b.png\n", "2 rows have the output b.png"),
         ("photo,face\na.png,left\n", "row 1: face left: write largest"),
-        ("photo,emotion,strength\na.png,joy,1\n", "row 1: unknown emotion 'joy'"),
+        ("photo,emotion,strength\na.png,joy,1\n", "row 1: unknown expression 'joy'"),
     ],
 )
 def test_a_table_that_asks_for_what_there_is_not_is_refused(tmp_path: Path, text: str, message: str) -> None:

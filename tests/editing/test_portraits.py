@@ -64,7 +64,7 @@ def test_training_and_editing_compose_alike(model: Path, face: Face) -> None:
         drawn = MusclePortrait(networks, alike, small, points, shown).draw([target])
         seen = visible(points)
         maps = pose(seen, expect(seen, shown, target, config.aus), config.network_size)
-        color, hole, _, _ = generator(
+        color, hole, *_ = generator(
             torch.from_numpy(small.transpose(2, 0, 1)[None].copy()),
             torch.from_numpy((target - shown)[None].astype(np.float32)),
             torch.from_numpy(maps.transpose(2, 0, 1)[None].copy()),

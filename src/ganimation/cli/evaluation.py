@@ -38,7 +38,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("dataset", type=Path, help="a folder that `ganimation prepare` made")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="REPORT", help="folder of the report")
     parser.add_argument("--compare", nargs="+", default=[], metavar="MODEL", help="other models beside it")
-    parser.add_argument("--split", default="", help="of the data set (default: test, else validation, else train)")
+    parser.add_argument("--split", default="", help="split to evaluate on (default: test, else validation, else train)")
     parser.add_argument("--faces", type=int, default=100, help="largest number of faces (default 100)")
     parser.add_argument("--neutral", type=int, default=24, help="neutral faces for trials of single AUs (default 24)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random trials (default 0)")
@@ -94,8 +94,8 @@ def _add_figure(commands: Any) -> None:
         "photos", type=Path, nargs="+", metavar="PHOTO", help="single-aus, attention, variability, muscles: one"
     )
     add_target(parser)
-    parser.add_argument("--compare", nargs="+", default=[], metavar="MODEL", help="of comparison: other models")
-    parser.add_argument("--seed", type=int, default=0, help="of the random expressions (default 0)")
+    parser.add_argument("--compare", nargs="+", default=[], metavar="MODEL", help="models of the figure comparison")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random expressions (default 0)")
     add_output(parser, ".png, .pdf or .svg; interpolation also .gif, .webp or .mp4")
 
 

@@ -59,8 +59,8 @@ def add(commands: Any) -> None:
         metavar="N",
         help="the driver's neutral frame, from 0 (default: mean of the tenth of frames with least expression)",
     )
-    parser.add_argument("--face", default="largest", help="of the source: largest (default), or a number from 1")
-    parser.add_argument("--driver-face", default="largest", help="of the driver: largest (default), or a number from 1")
+    parser.add_argument("--face", default="largest", help="face to change: largest (default), or a number from 1")
+    parser.add_argument("--driver-face", default="largest", help="driving face: largest (default), or a number from 1")
     parser.add_argument("--max-side", type=int, default=1080, help="longest side of a photo's film (default 1080)")
     add_model(parser)
     add_limit(parser)

@@ -9,7 +9,7 @@ from ganimation.errors import GanimationError
 
 def add(commands: Any) -> None:
     """Add the command to a parser."""
-    parser = add_command(commands, "serve", _serve, "a page with sliders, in the browser of this computer")
+    parser = add_command(commands, "serve", _serve, "serve a web page with sliders, to this computer alone by default")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this computer alone)")
     parser.add_argument("--port", type=int, default=7860, help="(default 7860; 0 for any that is free)")
     parser.add_argument(

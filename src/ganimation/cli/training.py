@@ -10,7 +10,6 @@ from typing import Any
 
 from ganimation.cli.shared import add_command, process, progress, say
 from ganimation.errors import TrainingError, require
-from ganimation.model import METHODS
 
 
 def add(commands: Any) -> None:
@@ -74,8 +73,8 @@ def _add_train(commands: Any) -> None:
         "--preset", default="", help="paper, official, bundled, small (default) or finetune (default with --init)"
     )
     parser.add_argument(
-        "--method", default="", choices=METHODS, metavar="METHOD",
-        help=f"a rival of the paper's comparison instead, by its own preset: {', '.join(METHODS)}",
+        "--method", default="",
+        help="a rival of the paper's comparison instead, by its own preset: stargan, cyclegan, icgan or diat",
     )  # fmt: skip
     parser.add_argument("--steps", type=int, help="scale the preset's phases to this many steps in all")
     parser.add_argument("--seed", type=int, help="random seed (default: the preset's)")
@@ -98,9 +97,12 @@ def _add_train(commands: Any) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from ganimation.model import METHODS
     from ganimation.training import run
     from ganimation.training.request import TrainRequest
 
+    if options.method and options.method not in METHODS:
+        raise TrainingError(f"--method {options.method}: it is one of {', '.join(METHODS)}")
     if options.method and options.preset:
         raise TrainingError(f"--method {options.method} has its own preset; leave out --preset {options.preset}")
     options.preset = options.preset or options.method

@@ -2,7 +2,7 @@
 
 A run is a sequence of named phases. Every schedule is a pure function of the step, so a resumed run follows it exactly.
 Types, limits and descriptions stand beside the fields; pydantic checks them wherever one is set, and
-``ganimation train --fields`` prints them.
+``ganimation presets NAME`` prints them.
 """
 
 import dataclasses

@@ -20,8 +20,9 @@ from ganimation.web.store import Store
 EXAMPLES = Path(__file__).parent / "examples"
 
 CONSENT = (
-    "**Only faces of people who agreed.** What you make says so: files carry the recipe of their edit "
-    "(`ganimation verify`). Photos stay on the computer that runs this page and are forgotten within the hour."
+    "**Use only photos of people who agreed to it.** Each file that you save contains a record of its edit, which "
+    "`ganimation verify` prints. Photos stay on the computer that runs this page, which deletes them an hour after "
+    "their last use."
 )
 
 THEME = gr.themes.Soft(
