@@ -82,11 +82,11 @@ ACTION_UNITS: Mapping[str, ActionUnit] = {unit.code: unit for unit in _ALL}
 EMOTIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
     "happiness": {"AU06": 0.6, "AU12": 0.9, "AU25": 0.5},
-    "sadness": {"AU01": 0.8, "AU04": 0.6, "AU15": 0.8, "AU17": 0.5},
-    "surprise": {"AU01": 0.8, "AU02": 0.8, "AU05": 0.7, "AU25": 0.8, "AU26": 0.8},
-    "fear": {"AU01": 0.8, "AU02": 0.6, "AU04": 0.6, "AU05": 0.8, "AU07": 0.4, "AU20": 0.7, "AU25": 0.6, "AU26": 0.4},
-    "anger": {"AU04": 0.9, "AU05": 0.4, "AU07": 0.7, "AU24": 0.7},
-    "disgust": {"AU09": 0.8, "AU10": 0.7, "AU15": 0.3, "AU17": 0.5},
+    "sadness": {"AU01": 1.0, "AU04": 0.7, "AU15": 1.0, "AU17": 0.6},
+    "surprise": {"AU01": 0.9, "AU02": 0.9, "AU05": 0.8, "AU25": 0.8, "AU26": 0.8},
+    "fear": {"AU01": 0.9, "AU02": 0.6, "AU04": 0.6, "AU05": 1.0, "AU07": 0.3, "AU20": 0.9, "AU25": 0.8, "AU26": 0.4},
+    "anger": {"AU04": 1.0, "AU05": 0.5, "AU07": 0.9, "AU24": 0.9},
+    "disgust": {"AU09": 1.0, "AU10": 0.9, "AU15": 0.5, "AU17": 0.6},
     "contempt": {"AU12": 0.3, "AU14": 0.8},
 }
 

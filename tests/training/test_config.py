@@ -3,7 +3,8 @@ import json
 import pytest
 
 from ganimation.errors import TrainingError
-from ganimation.training.config import Phase, TrainingConfig, describe, difference, emphasis_weights, override
+from ganimation.training.config import Phase, TrainingConfig, emphasis_weights
+from ganimation.training.fields import describe, difference, override
 from ganimation.training.presets import OFFICIAL, PAPER, PRESETS, SMALL, preset
 from ganimation.training.terms import check_weights
 

@@ -193,7 +193,7 @@ def _add_presets(commands: Any) -> None:
 def _presets(options: argparse.Namespace) -> None:
     require("torch", "train")
     require("pydantic", "train")
-    from ganimation.training.config import describe
+    from ganimation.training.fields import describe
     from ganimation.training.presets import PRESETS, preset
 
     print(describe(preset(options.preset)) if options.preset else "\n".join(PRESETS))

@@ -95,31 +95,42 @@ def compare(
     rows = []
     for number, (name, model, path) in enumerate(methods):
         progress(number, len(methods))
-        subject = _Subject(model, path, info.aus)
-        pictures, (recognised, distances) = [], np.full((2, len(crops), len(ASKED)), np.nan)
-        for face, crop in enumerate(crops):
-            for column, emotion in enumerate(ASKED):
-                image = subject.edit(crop, dataset.aus[neutral[face]], emotion)
-                if image is None:
-                    continue
-                look = evaluators.look(image, emotions=True, identity=True)
-                recognised[face, column] = EMOTIONS[int(look.emotions.mean(axis=0).argmax())] == emotion
-                distances[face, column] = np.linalg.norm(look.identity - known[face])
-                pictures.append(image)
-        still = [subject.edit(crop, dataset.aus[row], "") for crop, row in zip(crops, neutral, strict=True)]
-        psnr = [_psnr(image, crop) for image, crop in zip(still, crops, strict=True) if image is not None]
-        distance = frechet(evaluators.features(np.stack(pictures)).pooled, photos)
-        known_columns = np.isfinite(recognised).all(axis=0)
-        means = np.where(known_columns, np.nan_to_num(recognised).mean(axis=0), np.nan)
-        by_emotion = dict(zip(ASKED, means.tolist(), strict=True))
         rows.append(
-            Row(
-                name, _ranged(recognised), by_emotion, _ranged(distances), distance, float(np.mean(psnr)),
-                subject.parameters, subject.milliseconds,
-            )
-        )  # fmt: skip
+            _examine(name, _Subject(model, path, info.aus), crops, dataset.aus[neutral], known, photos, evaluators)
+        )
     progress(len(methods), len(methods))
     return rows
+
+
+def _examine(
+    name: str,
+    subject: "_Subject",
+    crops: Pixels,
+    shown: NDArray[np.float32],
+    known: Sequence[Array],
+    photos: Array,
+    evaluators: Evaluators,
+) -> Row:
+    """Ask a method for every emotion of every face; return its row."""
+    pictures, (recognised, distances) = [], np.full((2, len(crops), len(ASKED)), np.nan)
+    for face, crop in enumerate(crops):
+        for column, emotion in enumerate(ASKED):
+            image = subject.edit(crop, shown[face], emotion)
+            if image is None:
+                continue
+            look = evaluators.look(image, emotions=True, identity=True)
+            recognised[face, column] = EMOTIONS[int(look.emotions.mean(axis=0).argmax())] == emotion
+            distances[face, column] = np.linalg.norm(look.identity - known[face])
+            pictures.append(image)
+    still = [subject.edit(crop, own, "") for crop, own in zip(crops, shown, strict=True)]
+    psnr = [_psnr(image, crop) for image, crop in zip(still, crops, strict=True) if image is not None]
+    distance = frechet(evaluators.features(np.stack(pictures)).pooled, photos)
+    asked = np.isfinite(recognised).all(axis=0)
+    means = np.where(asked, np.nan_to_num(recognised).mean(axis=0), np.nan)
+    return Row(
+        name, _ranged(recognised), dict(zip(ASKED, means.tolist(), strict=True)), _ranged(distances), distance,
+        float(np.mean(psnr)), subject.parameters, subject.milliseconds,
+    )  # fmt: skip
 
 
 class _Subject:

@@ -21,6 +21,9 @@ from ganimation.networks.generator import InstanceNorm, ResidualBlock, ResizeCon
 FOLD, BULGE = -0.9, 0.25
 #: Side of the maps of shading that was measured.
 MAP = 96
+#: Maps of shading are flatter than what one face shows: folds of different people do not lie exactly on each other, and
+#: AUs that are not exact flatten a regression on them.
+FLATTENED = 1.4
 #: Channels that guide the shading network: x and y in the mean face, and whether there is a face.
 GUIDE = 3
 #: Where the halves of a face meet, in the guide's height, and over how much they fade into each other.
@@ -67,7 +70,7 @@ class Shading(nn.Module):
         batch, _, height, width = guide.shape
         grid = guide[:, :2].permute(0, 2, 3, 1).reshape(1, batch * height, width, 2).to(maps.dtype)
         drawn = nn.functional.grid_sample(maps[None], grid, align_corners=False)
-        return drawn.reshape(-1, batch, height, width).transpose(0, 1) * guide[:, 2:]
+        return FLATTENED * drawn.reshape(-1, batch, height, width).transpose(0, 1) * guide[:, 2:]
 
     def own(self, source: Tensor, guide: Tensor) -> Tensor:
         """Return the part of S that is the person's own, (N, num_aus, H, W)."""

@@ -32,8 +32,9 @@ from ganimation.rivals import RIVALS
 from ganimation.text import parse_json
 from ganimation.training import averages, checkpoints
 from ganimation.training.batches import Batch, Batches, ahead
-from ganimation.training.config import Phase, TrainingConfig, difference, emphasis_weights
+from ganimation.training.config import Phase, TrainingConfig, emphasis_weights
 from ganimation.training.context import Game
+from ganimation.training.fields import difference
 from ganimation.training.journal import Journal
 from ganimation.training.losses import Terms, load_features
 from ganimation.training.request import TrainRequest

@@ -80,7 +80,7 @@ def _prepare(dataset: Path, request: TrainRequest) -> "tuple[FaceDataset, Traini
 
 
 def _configure(request: TrainRequest) -> "tuple[TrainingConfig, Start | None]":
-    from ganimation.training import config as configuring
+    from ganimation.training.fields import override
     from ganimation.training.presets import preset
     from ganimation.training.state import Start
 
@@ -91,11 +91,11 @@ def _configure(request: TrainRequest) -> "tuple[TrainingConfig, Start | None]":
     if request.init:
         begin = Start.read(bundled() if request.init == "bundled" else Path(request.init))
         config = begin.fit(config)
-    config = configuring.override(config, *request.changes)
+    config = override(config, *request.changes)
     if begin is not None and (wrong := begin.misfit(config)):
         raise TrainingError(f"--init {request.init}: its networks are as they are, and {wrong} with --set")
     if request.seed is not None:
-        config = configuring.override(config, f"seed={request.seed}")
+        config = override(config, f"seed={request.seed}")
     config.check()
     return config, begin
 

@@ -18,7 +18,8 @@ from ganimation.networks.build import AnyGenerator, build_generator
 from ganimation.networks.critic import Critic
 from ganimation.networks.muscles import Muscles
 from ganimation.training.averages import WIDTHS
-from ganimation.training.config import TrainingConfig, difference
+from ganimation.training.config import TrainingConfig
+from ganimation.training.fields import difference
 from ganimation.training.history import History
 from ganimation.training.monitor import AttentionControl
 
