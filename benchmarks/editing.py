@@ -38,6 +38,7 @@ from ganimation.data.dataset import FaceDataset
 from ganimation.editing.portraits import Drawn, Portrait, PortraitFactory
 from ganimation.media.images import read_image
 from ganimation.model import ModelConfig, bundled
+from ganimation.pixels import denormalize
 from ganimation.training.quantize import export_int8
 
 FACES = 24
@@ -117,7 +118,7 @@ def network(dataset: Path, threads: int, rounds: int) -> None:
 
 def result(drawn: Drawn) -> NDArray[np.uint8]:
     """Return C where A lets it through, and grey elsewhere."""
-    return np.asarray(np.clip(((1 - drawn.attention[:, :, None]) * drawn.color + 1) * 127.5, 0, 255), np.uint8)
+    return denormalize((1 - drawn.attention[:, :, None]) * drawn.color)
 
 
 def clip(folder: Path) -> Path:

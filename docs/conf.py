@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from ganimation import __version__  # noqa: E402
 from ganimation.cli import build_parser  # noqa: E402
-from ganimation.training.config import describe  # noqa: E402
+from ganimation.training.fields import describe  # noqa: E402
 from ganimation.training.presets import PRESETS  # noqa: E402
 
 project, author, release, version = "ganimation", "the ganimation founders", __version__, __version__

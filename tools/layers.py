@@ -21,6 +21,7 @@ from ganimation.editing.result import EditedFace
 from ganimation.faces.crop import Moved
 from ganimation.media.images import read_image
 from ganimation.model import bundled
+from ganimation.pixels import denormalize
 from tools.sheets import EXPRESSIONS
 
 SIDE = 256
@@ -60,7 +61,7 @@ def row(face: EditedFace) -> NDArray[np.uint8]:
     pictures += [2 * grey.repeat(3, axis=2) - 1 for grey in (keep, painted, changed)]
     pictures.append(grid(face.moved))
     large = [cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for picture in pictures]
-    return np.asarray(np.clip((np.hstack(large) + 1) * 127.5, 0, 255), np.uint8)
+    return denormalize(np.hstack(large))
 
 
 def grid(moved: Moved) -> NDArray[np.float32]:

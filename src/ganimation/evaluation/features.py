@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.errors import require
+from ganimation.pixels import normalize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,5 +84,5 @@ class Features:
     def _image(self, crops: Pixels) -> "Tensor":
         """Return crops as the network was trained to see them, (N, 3, 224, 224)."""
         large = np.stack([cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for crop in crops])
-        image: Tensor = self._torch.from_numpy(np.ascontiguousarray(large.transpose(0, 3, 1, 2))).float() / 127.5 - 1
+        image: Tensor = self._torch.from_numpy(np.ascontiguousarray(normalize(large).transpose(0, 3, 1, 2)))
         return image

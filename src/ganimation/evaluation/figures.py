@@ -23,6 +23,7 @@ from ganimation.media.images import Photo, check_writable, png_info
 from ganimation.media.provenance import SOURCE_TYPE, Provenance, packet
 from ganimation.media.video import shrink, write_film
 from ganimation.model import ModelConfig
+from ganimation.pixels import denormalize
 
 #: Side in pixels of a picture in a sheet, and how much more than the crop template it shows.
 SIDE, MARGIN = 224, 1.35
@@ -367,12 +368,9 @@ def _masks(face: EditedFace) -> list[Pixels]:
     """Return A in grey, white keeps the photo, and C; grey where nothing was asked."""
     if face.color is None or face.attention is None:
         return [np.full((SIDE, SIDE, 3), value, np.uint8) for value in (255, 128)]
-    grey = np.repeat(face.attention[:, :, None], 3, axis=2) * 255
-    pictures = [grey, (face.color + 1) * 127.5]
-    large = [
-        cv2.resize(picture.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for picture in pictures
-    ]
-    return [np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8) for picture in large]
+    grey = 2 * np.repeat(face.attention[:, :, None], 3, axis=2) - 1
+    large = [cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for picture in (grey, face.color)]
+    return [denormalize(np.asarray(picture, np.float32)) for picture in large]
 
 
 def _as_high_as(image: Pixels, height: int) -> Pixels:
