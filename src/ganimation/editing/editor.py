@@ -65,7 +65,7 @@ class Editor:
 
     @property
     def name(self) -> str:
-        """The name of the model: of its folder, or ``bundled``."""
+        """The name of the model's folder, or ``bundled``."""
         return "bundled" if self._folder == bundled() else self._folder.resolve().name
 
     @classmethod
