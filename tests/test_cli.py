@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganimation.action_units import DEFAULT_AUS
+from ganimation.action_units import DEFAULT_AUS, EMOTIONS
 from ganimation.cli import main
 from ganimation.media.images import read_image
 
@@ -50,7 +50,7 @@ def test_expression_sources_add_up(model: Path, portrait: Path, tmp_path: Path) 
     base = ["edit", str(portrait), "--model", str(model)]
     many = [*base, "--emotion", "surprise", "--expression", str(tmp_path / "x.json"), "--au", "AU04=0.9"]
     assert main([*many, "-o", str(tmp_path / "a.png")]) == 0
-    explicit = {"AU01": 0.8, "AU02": 0.8, "AU05": 0.7, "AU25": 0.8, "AU26": 0.3, "AU04": 0.9}
+    explicit = dict(EMOTIONS["surprise"]) | {"AU26": 0.3, "AU04": 0.9}
     rest = {code: 0.0 for code in DEFAULT_AUS if code not in explicit and code != "AU45"}
     aus = [f"{code}={value}" for code, value in (explicit | rest).items()]
     assert main([*base, "--au", *aus, "-o", str(tmp_path / "b.png")]) == 0

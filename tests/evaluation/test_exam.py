@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from ganimation.cli import main
 from ganimation.data.dataset import DatasetInfo
@@ -86,3 +87,25 @@ def test_what_cannot_be_examined_is_said(
     assert "--faces 1: at least 2" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path), str(dataset), "-o", str(tmp_path / "x")]) == 2
     assert not (tmp_path / "x").exists()
+
+
+def test_aus_that_the_annotator_cannot_read_are_examined_by_the_others(
+    model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    """AU14 of a model with OpenFace's AUs is asked and drawn; nobody reads it."""
+    other, faces = tmp_path / "other", tmp_path / "faces"
+    for source, target in ((model, other), (dataset, faces)):
+        shutil.copytree(source, target)
+    for path in (other / "config.json", faces / "dataset.json"):
+        path.write_text(path.read_text().replace('"AU24"', '"AU14"'))
+    for path in faces.glob("*.parquet"):
+        table = parquet.read_table(path)
+        parquet.write_table(
+            table.rename_columns([{"AU24": "AU14"}.get(name, name) for name in table.column_names]), path
+        )
+    exam = examine([other], faces, "train", faces=3, neutral=1)
+    rows = exam.results["other"]["readers"]["annotator"]["singles"]
+    assert "AU14" not in {row["au"] for row in rows}
+    assert len(rows) == len(exam.about["aus"]) - 1
+    write(exam, tmp_path)
+    assert "AU14" in (tmp_path / "index.html").read_text()

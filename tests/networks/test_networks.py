@@ -3,7 +3,7 @@ import torch
 
 from ganimation.networks.critic import ApertureCritic, Critic
 from ganimation.networks.generator import Generator, ResizeConv, blend, warp
-from ganimation.networks.muscles import Muscles, Restorer, Shading, light, move, shade
+from ganimation.networks.muscles import FLATTENED, Muscles, Restorer, Shading, light, move, shade
 
 
 def count(network: torch.nn.Module) -> int:
@@ -60,7 +60,7 @@ def test_muscles_shapes_ranges_and_gradients() -> None:
     assert not fields[1].any()
     assert not own[1].any()
     guide = geometry(3, 64)[:, :3]
-    assert torch.allclose(fields[0], own[0] + 0.125 * guide[0, 2:], atol=1e-6)
+    assert torch.allclose(fields[0], own[0] + FLATTENED * 0.125 * guide[0, 2:], atol=1e-6)
     assert torch.equal(generator.shading(source, guide)[0], fields[0])
     assert not drawn[1].any()
     assert drawn[0].any()

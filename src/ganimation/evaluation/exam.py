@@ -85,9 +85,8 @@ def examine(
     split = split or choose_split(info)
     methods: dict[str, Method] = dict(_models(models, info))
     evaluators = Evaluators(info.template)
-    unread = [code for code in info.aus if code not in evaluators.aus["annotator"]]
-    if unread:
-        raise DatasetError(f"{folder}: {', '.join(unread)} cannot be read by the annotator, and so not be examined")
+    if not set(info.aus) & set(evaluators.aus["annotator"]):
+        raise DatasetError(f"{folder}: the annotator can read none of {', '.join(info.aus)}; nothing can be examined")
     looked = look_at_faces(folder, info, split, faces, evaluators)
     methods |= {
         "copy": copy,

@@ -155,7 +155,7 @@ def votes(trials: Sequence[Trial], emotions: Array) -> dict[str, Any]:
         ``vote`` (the mean of the three classifiers' probabilities), its interval, each classifier, and ``by emotion``
         the vote for each; empty where no emotion was asked.
     """
-    rows = [number for number, trial in enumerate(trials) if trial.kind == "emotion"]
+    rows = [number for number, trial in enumerate(trials) if trial.kind == "emotion" and trial.name in EMOTIONS]
     if not rows:
         return {}
     asked = np.array([EMOTIONS.index(trials[number].name) for number in rows])
@@ -193,9 +193,10 @@ def error_scores(
     }
     found["identity distance"] = answers.identity
     full = np.array([is_full(trial) for trial in trials])
-    known = [seen["annotator"].index(code) for code in aus]
-    moved = np.abs(answers.read["annotator"] - faces.read["annotator"][place])[:, known]
-    found["other AUs that move"] = np.where(full, np.where(asked > 0.01, 0.0, moved).max(axis=1), np.nan)
+    known = [index for index, code in enumerate(aus) if code in seen["annotator"]]
+    columns = [seen["annotator"].index(aus[index]) for index in known]
+    moved = np.abs(answers.read["annotator"] - faces.read["annotator"][place])[:, columns]
+    found["other AUs that move"] = np.where(full, np.where(asked[:, known] > 0.01, 0.0, moved).max(axis=1), np.nan)
     half = np.array([half_of(aus[trial.au]) if trial.kind == "single" else None for trial in trials])
     wrong = np.array([np.nan if own is None else row[1 - own] for own, row in zip(half, answers.change, strict=True)])
     found["change in the wrong half"] = np.where(full, wrong, np.nan)
