@@ -111,6 +111,21 @@ class ModelConfig:
         """Side in pixels of the networks' input images."""
         return self.size // self.detail
 
+    def require_aus(self, what: str) -> None:
+        """Refuse what needs action units, of a model that translates to emotions.
+
+        Args:
+            what: the subject of the message.
+
+        Raises:
+            ModelError: the model has emotions.
+        """
+        if self.emotions:
+            raise ModelError(
+                f"{what} needs a model of action units; this one ({self.kind}) translates to emotions: "
+                f"{', '.join(self.emotions)}"
+            )
+
     def networks(self) -> dict[str, Ports]:
         """Return the inputs and the outputs of each network, by the name of its file: their shapes without the batch.
 

@@ -158,5 +158,29 @@ def test_the_command_trains_a_rival(dataset: Path, tmp_path: Path, capsys: pytes
     capsys.readouterr()
     assert main([*command, "--preset", "paper"]) == 2
     assert "--method stargan has its own preset; leave out --preset paper" in capsys.readouterr().err
+    assert main([*command, "--init", "bundled"]) == 2
+    assert "--init bundled: the method stargan begins with fresh networks" in capsys.readouterr().err
     assert main(["train", str(dataset), "-o", str(tmp_path / "x"), "--method", "icgan", "--set", "size=128"]) == 2
     assert "icgan draws 64 pixels; set size=64" in capsys.readouterr().err
+
+
+def test_what_needs_action_units_is_refused_in_a_line(
+    rival_model: Path, dataset: Path, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, timeline, output = tmp_path / "t.csv", tmp_path / "t.json", tmp_path / "x.png"
+    table.write_text(f"photo,emotion\n{portrait},happiness\n")
+    timeline.write_text('{"keyframes": [{"time": 0, "aus": {"AU12": 1}}, {"time": 1, "aus": {"AU12": 0}}]}')
+    model = ["--model", str(rival_model)]
+    for command, what in (
+        (["figure", "single-aus", str(portrait), "-o", str(output), *model], "the figure single-aus"),
+        (["figure", "muscles", str(portrait), "-o", str(output), *model], "the figure muscles"),
+        (["edit", str(table), "-o", str(tmp_path / "out"), *model], "a table"),
+        (["edit", str(portrait), "--like", str(portrait), "-o", str(output), *model], "copying an expression"),
+        (["animate", str(portrait), "--timeline", str(timeline), "-o", str(tmp_path / "x.gif"), *model], "a timeline"),
+        (["train", str(dataset), "-o", str(tmp_path / "run"), "--init", str(rival_model)], "training further"),
+    ):
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert f"{what} needs a model of action units; this one ({rival_model.name}) translates to emotions" in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.json"]

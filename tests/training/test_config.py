@@ -142,7 +142,7 @@ def test_a_phase_may_draw_its_batches_in_its_own_way() -> None:
         SMALL, "pairs.size=32", "pairs.batch=64", "pairs.targets.noise=0.3", "pairs.emphasis=AU06:3", "size=96"
     )
     config.check()
-    own, common = (config.drawing(phase) for phase in config.phases[:2])
+    own, common = (config.batch_options(phase) for phase in config.phases[:2])
     assert (own.size, own.batch, own.targets.noise, own.targets.single) == (32, 64, 0.3, SMALL.targets.single)
     assert (own.emphasis, common.emphasis) == ({"AU06": 3.0}, {})
     assert (common.size, common.batch, common.targets) == (96, SMALL.batch, SMALL.targets)

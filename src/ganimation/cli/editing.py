@@ -104,6 +104,7 @@ def _edit_many(options: argparse.Namespace) -> None:
     elif requests:
         raise ActionUnitError(f"{options.photo} says what is asked; leave out --au, --emotion and --expression")
     else:
+        editor.config.require_aus("a table")
         tasks = tasks_of_table(options.photo, editor.config.aus, options.seed)
     jobs = options.jobs or os.cpu_count() or 1
     with progress("photos") as advance:
@@ -161,6 +162,8 @@ def _animate(options: argparse.Namespace) -> None:
     requests = read_expression(options, editor)
     if options.timeline and requests:
         raise ActionUnitError("--timeline says what is asked; leave out --au, --emotion and --expression")
+    if options.timeline:
+        editor.config.require_aus("a timeline")
     timeline = read_timeline(options.timeline, editor.config.aus) if options.timeline else None
     photo = Photo(shrink(to_srgb(open_photo(options, options.photo)), options.max_side))
     film: Iterator[Pixels]

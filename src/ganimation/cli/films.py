@@ -149,6 +149,7 @@ def _drive(options: argparse.Namespace) -> None:
     driver = _open(options.by)
     source = _open(options.source) if is_clip(options.source) else open_photo(options, options.source)
     editor = open_editor(options)
+    editor.config.require_aus("driving by a film")
     if isinstance(source, Photo):
         still = Photo(shrink(to_srgb(source), options.max_side))
         session = editor.session(still, {}, number)
@@ -191,6 +192,7 @@ def _drive_live(options: argparse.Namespace) -> None:
     photo = Photo(shrink(to_srgb(open_photo(options, options.source)), options.max_side))
     camera = Camera(options.camera, options.seconds)
     editor = open_editor(options)
+    editor.config.require_aus("driving by a camera")
     session = editor.session(photo, {}, _number(options.face, "--face"))
     live = LiveDriver(session, editor.reader, options.strength, regions, _number(options.driver_face, "--driver-face"))
     made = film_provenance("drive", editor, strength=options.strength, regions=regions)

@@ -40,4 +40,6 @@ def _serve(options: argparse.Namespace) -> None:
     if options.host in ("0.0.0.0", "::") and not options.allow_host:
         tell(f"listening to all at {options.host}, but answering under localhost alone; add --allow-host NAME")
     logins = [(pair[0], pair[1]) for pair in pairs]
-    serve(open_editor(options), options.host, options.port, logins, options.allow_host, options.proxy)
+    editor = open_editor(options)
+    editor.config.require_aus("the page")
+    serve(editor, options.host, options.port, logins, options.allow_host, options.proxy)

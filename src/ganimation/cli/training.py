@@ -80,7 +80,8 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--seed", type=int, help="random seed (default: the preset's)")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], dest="changes", metavar="NAME=X",
-        help="change a field of the preset: size=64, weights.attention=0.3 (all phases), adversarial.steps=500 (one)",
+        help="change a field of the preset (`ganimation presets NAME` prints them): size=64, weights.attention=0.3 "
+        "(all phases), adversarial.steps=500 (one)",
     )  # fmt: skip
     parser.add_argument("--init", default="", metavar="MODEL", help="begin from a model folder, or from 'bundled'")
     parser.add_argument("--dry-run", action="store_true", help="time some steps, print an estimate, and stop")

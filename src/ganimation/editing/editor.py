@@ -14,7 +14,7 @@ from ganimation.editing.films import drive_photo, watch
 from ganimation.editing.portraits import PortraitFactory
 from ganimation.editing.result import Edit
 from ganimation.editing.session import Planner, Session, Which, choose
-from ganimation.errors import ActionUnitError, FaceError, MediaError
+from ganimation.errors import FaceError, MediaError
 from ganimation.expressions import emotion_choice, expression_requests, requests_like
 from ganimation.faces.reader import Face, FaceReader
 from ganimation.media.clip import Clip, Frame
@@ -144,7 +144,9 @@ class Editor:
             MediaError: a film that cannot be read.
             FaceError: no face in the photo or in any frame of the driver, or not as many.
             ActionUnitError: a strength out of range.
+            ModelError: a model that knows no AUs.
         """
+        self.config.require_aus("driving by a film")
         if isinstance(by, str | os.PathLike):
             frames: Iterable[Frame] = Clip(by)
         else:
@@ -189,12 +191,10 @@ class Editor:
 
         Raises:
             FaceError: a photo without a face, or with several.
-            ActionUnitError: an unknown region, a strength out of range, or a model that knows no AUs.
+            ActionUnitError: an unknown region or a strength out of range.
+            ModelError: a model that knows no AUs.
         """
-        if self.config.emotions:
-            raise ActionUnitError(
-                f"this model ({self.config.kind}) knows no action units and cannot copy an expression"
-            )
+        self.config.require_aus("copying an expression")
         rest = None if neutral is None else self._only_face(neutral).aus
         return requests_like(
             self._only_face(other).aus, self.config.aus, strength=strength, regions=regions, neutral=rest

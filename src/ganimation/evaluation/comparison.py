@@ -96,7 +96,7 @@ def compare(
     for number, (name, model, path) in enumerate(methods):
         progress(number, len(methods))
         rows.append(
-            _examine(name, _Subject(model, path, info.aus), crops, dataset.aus[neutral], known, photos, evaluators)
+            _examine(name, _EmotionEdits(model, path, info.aus), crops, dataset.aus[neutral], known, photos, evaluators)
         )
     progress(len(methods), len(methods))
     return rows
@@ -104,7 +104,7 @@ def compare(
 
 def _examine(
     name: str,
-    subject: "_Subject",
+    edits: "_EmotionEdits",
     crops: Pixels,
     shown: NDArray[np.float32],
     known: Sequence[Array],
@@ -115,25 +115,25 @@ def _examine(
     pictures, (recognised, distances) = [], np.full((2, len(crops), len(ASKED)), np.nan)
     for face, crop in enumerate(crops):
         for column, emotion in enumerate(ASKED):
-            image = subject.edit(crop, shown[face], emotion)
+            image = edits.edit(crop, shown[face], emotion)
             if image is None:
                 continue
             look = evaluators.look(image, emotions=True, identity=True)
             recognised[face, column] = EMOTIONS[int(look.emotions.mean(axis=0).argmax())] == emotion
             distances[face, column] = np.linalg.norm(look.identity - known[face])
             pictures.append(image)
-    still = [subject.edit(crop, own, "") for crop, own in zip(crops, shown, strict=True)]
+    still = [edits.edit(crop, own, "") for crop, own in zip(crops, shown, strict=True)]
     psnr = [_psnr(image, crop) for image, crop in zip(still, crops, strict=True) if image is not None]
     distance = frechet(evaluators.features(np.stack(pictures)).pooled, photos)
     asked = np.isfinite(recognised).all(axis=0)
     means = np.where(asked, np.nan_to_num(recognised).mean(axis=0), np.nan)
     return Row(
         name, _ranged(recognised), dict(zip(ASKED, means.tolist(), strict=True)), _ranged(distances), distance,
-        float(np.mean(psnr)), subject.parameters, subject.milliseconds,
+        float(np.mean(psnr)), edits.parameters, edits.milliseconds,
     )  # fmt: skip
 
 
-class _Subject:
+class _EmotionEdits:
     """A method that is asked for emotions by their names, whether it knows AUs or emotions; a copy if ``None``."""
 
     def __init__(self, model: Model | None, path: Path | None, aus: Sequence[str]) -> None:

@@ -223,6 +223,10 @@ FIGURES: Mapping[str, Callable[[FigureInput], Sheet]] = {
 }
 
 
+#: Figures that a model of emotions can draw.
+BY_EMOTION = ("interpolation", "emotions", "comparison", "wild")
+
+
 def draw(name: str, order: FigureInput, path: Path) -> None:
     """Draw a figure.
 
@@ -233,12 +237,15 @@ def draw(name: str, order: FigureInput, path: Path) -> None:
 
     Raises:
         ActionUnitError: no figure of that name.
+        ModelError: a figure of AUs, of a model that knows none.
         MediaError: the path cannot be written, or is a film and the figure does not move.
         FaceError: a photo without a face.
         MissingExtraError: the extra ``evaluate`` is not installed.
     """
     if name not in FIGURES:
         raise ActionUnitError(f"unknown figure {name!r}; it is one of {', '.join(FIGURES)}")
+    if name not in BY_EMOTION:
+        order.editor.config.require_aus(f"the figure {name}")
     check_writable(path, SUFFIXES)
     made = Provenance("figure", order.editor.fingerprint, details={"figure": name})
     if path.suffix.lower() in _FILMS:

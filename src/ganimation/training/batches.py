@@ -136,7 +136,7 @@ class Batches:
     def draw(self, step: int, update: int, phase: Phase) -> Batch:
         """Return this process's share of the batch of an update."""
         rng = np.random.default_rng([self._config.seed, step, update])
-        side, size, mix, emphasis = self._config.drawing(phase)
+        side, size, mix, emphasis = self._config.batch_options(phase)
         order = np.arange(size)
         paired = order < round(phase.paired * size)
         erased = ~paired & (order < round((phase.paired + phase.erased) * size))

@@ -108,7 +108,7 @@ class Weights:
     """see ``networks.critic.gradient_penalty``"""
 
 
-class Drawing(NamedTuple):
+class BatchOptions(NamedTuple):
     """How the batches of a phase are drawn."""
 
     size: int
@@ -279,10 +279,10 @@ class TrainingConfig:
             step -= phase.steps
         raise ValueError(f"the run ends before step {step}")
 
-    def drawing(self, phase: Phase) -> Drawing:
+    def batch_options(self, phase: Phase) -> BatchOptions:
         """Return how a phase draws its batches: its own fields, or else the run's."""
         emphasis = self.emphasis if phase.emphasis is None else phase.emphasis
-        return Drawing(phase.size or self.size, phase.batch or self.batch, phase.targets or self.targets, emphasis)
+        return BatchOptions(phase.size or self.size, phase.batch or self.batch, phase.targets or self.targets, emphasis)
 
     def resolve(self, faces: int, steps: int | None = None) -> "TrainingConfig":
         """Return the configuration with every phase in steps.
@@ -306,7 +306,7 @@ class TrainingConfig:
         return dataclasses.replace(self, phases=tuple(phases))
 
     def _steps_of(self, phase: Phase, faces: int) -> int:
-        return max(1, round(phase.epochs * faces / (self.drawing(phase).batch * max(1, phase.critic_steps))))
+        return max(1, round(phase.epochs * faces / (self.batch_options(phase).batch * max(1, phase.critic_steps))))
 
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
@@ -340,18 +340,18 @@ class TrainingConfig:
             )
         step = 2**self.critic_layers
         for phase in self.phases:
-            drawing = self.drawing(phase)
-            if drawing.size < step or drawing.size % step:
+            options = self.batch_options(phase)
+            if options.size < step or options.size % step:
                 raise TrainingError(
-                    f"size={drawing.size}: a multiple of {step}, which {self.critic_layers} halvings need"
+                    f"size={options.size}: a multiple of {step}, which {self.critic_layers} halvings need"
                 )
-            if drawing.size != self.size and phase.critic_steps and not phase.apertures_only:
+            if options.size != self.size and phase.critic_steps and not phase.apertures_only:
                 raise TrainingError(
                     f"{phase.name}.size={phase.size}: the critic of whole faces has the run's size, {self.size}; "
                     "leave it out, or set critic_steps=0 or apertures_only=true there"
                 )
-            self._check_generator(drawing.size)
-            self._check_targets(drawing.targets)
+            self._check_generator(options.size)
+            self._check_targets(options.targets)
             phase.check(steered=self.steers_attention, generator=self.generator)
 
     def _check_generator(self, size: int) -> None:

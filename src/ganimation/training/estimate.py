@@ -110,7 +110,7 @@ def estimate(
             step(timed)
             timed += 1
         seconds = (time.perf_counter() - began) / timed
-        faces = config.drawing(phase).batch * (phase.critic_steps or 1)
+        faces = config.batch_options(phase).batch * (phase.critic_steps or 1)
         phases.append(PhaseEstimate(phase.name, phase.steps, seconds, timed, faces))
     sizes = [sum(value.numel() for value in net.parameters()) for net in (state.generator, state.critic)]
     return Estimate(config, len(dataset), sizes[0], sizes[1], _peak(fabric), tuple(phases))

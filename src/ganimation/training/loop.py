@@ -39,7 +39,7 @@ from ganimation.training.journal import Journal
 from ganimation.training.losses import Terms, load_features
 from ganimation.training.request import TrainRequest
 from ganimation.training.reread import Rereader
-from ganimation.training.rivals import EmotionBatches, build_duel, emotions_of
+from ganimation.training.rivals import EmotionBatches, build_rival_context, emotions_of
 from ganimation.training.samples import sheet
 from ganimation.training.state import Start, State, build_state
 from ganimation.training.terms import check_weights
@@ -86,7 +86,7 @@ def train(
     method = (
         _Rival(config, dataset, fabric, request)
         if config.method in RIVALS
-        else _Ours(config, dataset, fabric, request, start)
+        else _GANimation(config, dataset, fabric, request, start)
     )
     with _claim(run, config, dataset, fabric):
         state = method.build_state()
@@ -98,7 +98,7 @@ def train(
     return run
 
 
-class _Ours:
+class _GANimation:
     """GANimation, as the loop sees a method."""
 
     def __init__(
@@ -128,19 +128,19 @@ class _Rival:
 
     def __init__(self, config: TrainingConfig, dataset: FaceDataset, fabric: Fabric, request: TrainRequest) -> None:
         self.config, self.fabric = config, fabric
-        self._duel, self._dataset = build_duel(config, dataset, fabric), dataset
-        self.batches = EmotionBatches(dataset, config, self._duel.emotions, fabric.global_rank, fabric.world_size)
-        self.build_state, self.take_step = self._duel.build_state, self._duel.take_step
+        self._context, self._dataset = build_rival_context(config, dataset, fabric), dataset
+        self.batches = EmotionBatches(dataset, config, self._context.emotions, fabric.global_rank, fabric.world_size)
+        self.build_state, self.take_step = self._context.build_state, self._context.take_step
         if request.accumulate > 1 or request.compile:
             raise TrainingError(f"--accumulate and --compile are not for method {config.method}; leave them out")
 
     def sheet(self, state: State) -> NDArray[np.uint8]:
         """Return the picture of samples."""
-        return self._duel.sheet(state.generator, self._dataset)
+        return self._context.sheet(state.generator, self._dataset)
 
 
 def _go_on(
-    method: "_Ours | _Rival",
+    method: "_GANimation | _Rival",
     state: State,
     stream: Iterator[Any],
     run: Path,
@@ -184,7 +184,7 @@ def check_batch(config: TrainingConfig, fabric: Fabric, accumulate: int) -> None
     """
     share = fabric.world_size * accumulate
     for phase in config.phases:
-        batch = config.drawing(phase).batch
+        batch = config.batch_options(phase).batch
         if batch % share:
             raise TrainingError(
                 f"a batch of {batch} cannot be shared by {fabric.world_size} processes in {accumulate} parts "
@@ -199,7 +199,7 @@ def build_game(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> 
     features = load_features([phase.weights.cycle_form for phase in config.phases], fabric.device)
     au_weights: dict[str, Tensor] = {}
     for phase in config.phases:
-        emphasis = config.drawing(phase).emphasis
+        emphasis = config.batch_options(phase).emphasis
         if config.au_balance or emphasis:
             counts = torch.tensor(emphasis_weights(emphasis, dataset.info.aus))
             au_weights[phase.name] = (weigh_aus(dataset.aus, config.au_balance) * counts).to(fabric.device)
@@ -261,7 +261,7 @@ def take_step(game: Game, state: State, phase: Phase, step: int, stream: Iterato
 
 
 def _write(
-    method: "_Ours | _Rival",
+    method: "_GANimation | _Rival",
     state: State,
     phase: Phase,
     values: dict[str, float],

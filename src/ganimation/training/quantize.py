@@ -50,6 +50,8 @@ def export_int8(source: Path, folder: Path, faces: "FaceDataset", notes: Path | 
     if folder.resolve() == source.resolve():
         raise ModelError(f"{folder}: would be replaced by its int8 model; name another folder")
     trained = (source / ONNX).exists()
+    if trained:
+        ModelConfig.read(source).require_aus("--quantize int8")
     if trained and ModelConfig.read(source).precision == "int8":
         raise ModelError(f"{source}: is int8 already; name the model that it was made from")
     with placed(folder) as new:

@@ -81,7 +81,7 @@ class EmotionBatches:
         asks for one emotion, the next one in every step.
         """
         rng = np.random.default_rng([self._config.seed, step, update])
-        side, size, *_ = self._config.drawing(phase)
+        side, size, *_ = self._config.batch_options(phase)
         count = len(self._rows)
         if self._by_emotion:
             labels, targets = np.zeros(size, int), np.full(size, 1 + step % (count - 1))
@@ -115,7 +115,7 @@ class EmotionBatches:
 
 
 @dataclass(frozen=True)
-class Duel:
+class RivalContext:
     """Immutable training context of a rival.
 
     Attributes:
@@ -201,7 +201,7 @@ def moved(batch: EmotionBatch, device: torch.device, layout: torch.memory_format
     return replace(batch, **{item.name: put(getattr(batch, item.name)) for item in fields(batch)})
 
 
-def build_duel(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> Duel:
+def build_rival_context(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> RivalContext:
     """Return the training context of a rival.
 
     Raises:
@@ -211,4 +211,4 @@ def build_duel(config: TrainingConfig, dataset: FaceDataset, fabric: Fabric) -> 
     if config.method == "icgan" and config.size != 64:
         raise TrainingError(f"size={config.size}: icgan draws 64 pixels; set size=64")
     rival = RIVALS[config.method](len(emotions), config.size, config.generator_width, config.critic_width)
-    return Duel(rival, config, fabric, emotions)
+    return RivalContext(rival, config, fabric, emotions)

@@ -87,6 +87,10 @@ def _configure(request: TrainRequest) -> "tuple[TrainingConfig, Start | None]":
     config = preset(request.preset or ("finetune" if request.init else "small"))
     if config.preset == "finetune" and not request.init:
         raise TrainingError("preset finetune goes on from a model; name it with --init, or take --preset small")
+    if config.method != "ganimation" and request.init:
+        raise TrainingError(
+            f"--init {request.init}: the method {config.method} begins with fresh networks; leave it out"
+        )
     begin = None
     if request.init:
         begin = Start.read(bundled() if request.init == "bundled" else Path(request.init))

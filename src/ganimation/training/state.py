@@ -116,6 +116,7 @@ class Start:
         """
         safetensors = require("safetensors.torch", "train")
         config = ModelConfig.read(folder)
+        config.require_aus("training further")
         try:
             generator = safetensors.load(config.read_weights(folder, GENERATOR))
             critic = safetensors.load(config.read_weights(folder, CRITIC)) if (folder / CRITIC).exists() else {}
