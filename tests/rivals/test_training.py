@@ -15,8 +15,10 @@ from ganimation.editing.editor import Editor
 from ganimation.errors import ActionUnitError, TrainingError
 from ganimation.media.images import read_image
 from ganimation.model import ModelConfig
+from ganimation.rivals import RIVALS
 from ganimation.training.batches import plan
 from ganimation.training.config import TrainingConfig
+from ganimation.training.estimate import estimate
 from ganimation.training.export import export
 from ganimation.training.loop import train
 from ganimation.training.presets import PRESETS
@@ -38,6 +40,19 @@ def train_rival(dataset: Path, run: Path, method: str) -> Path:
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     fabric.launch()
     return train(FaceDataset(dataset), run, tiny(method), fabric, TrainRequest(checkpoint_every=1, sheet_every=2))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_estimate_times_the_networks_of_the_method(dataset: Path, method: str) -> None:
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+    fabric.launch()
+    config = tiny(method)
+    found = estimate(FaceDataset(dataset), config, fabric, TrainRequest())
+    rival = RIVALS[method](2, config.size, config.generator_width, config.critic_width)
+    for net, count in ((rival.build_generator(), found.generator), (rival.build_critic(), found.critic)):
+        assert sum(value.numel() for value in net.parameters()) == count
+    assert [phase.name for phase in found.phases] == [phase.name for phase in config.phases]
+    assert found.phases[0].faces == 2 * config.phases[0].critic_steps
 
 
 @pytest.fixture(scope="module", params=METHODS)

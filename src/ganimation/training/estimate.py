@@ -5,16 +5,17 @@ import sys
 import time
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
 from ganimation.data.dataset import FaceDataset
-from ganimation.training.batches import GENERATOR_UPDATE, Batches
+from ganimation.training.batches import GENERATOR_UPDATE
 from ganimation.training.config import Phase, TrainingConfig
-from ganimation.training.loop import build_game, check_batch, take_step
+from ganimation.training.loop import build_method, check_batch
 from ganimation.training.request import TrainRequest
-from ganimation.training.state import Start, build_state
+from ganimation.training.state import Start
 from ganimation.training.terms import check_weights
 
 STEPS = 10
@@ -91,15 +92,14 @@ def estimate(
     config.check()
     check_weights(config)
     check_batch(config, fabric, request.accumulate)
-    batches = Batches(dataset, config, fabric.global_rank, fabric.world_size)
-    state = build_state(config, dataset.info.aus, fabric, start, compiled=request.compile)
-    game = build_game(config, dataset, fabric)
+    method = build_method(config, dataset, fabric, request, start)
+    state = method.build_state()
     phases = []
     for phase in config.phases:
-        batch = batches.draw(0, GENERATOR_UPDATE, phase)
+        batch = method.batches.draw(0, GENERATOR_UPDATE, phase)
 
-        def step(number: int, phase: Phase = phase, batch: object = batch) -> None:
-            take_step(game, state, phase, number, repeat(batch), request.accumulate)  # type: ignore[arg-type]
+        def step(number: int, phase: Phase = phase, batch: Any = batch) -> None:
+            method.take_step(state, phase, number, repeat(batch))
             if fabric.device.type == "cuda":
                 torch.cuda.synchronize()
 

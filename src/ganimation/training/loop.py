@@ -83,11 +83,7 @@ def train(
     check_batch(config, fabric, request.accumulate)
     if request.wandb:
         require("wandb", "wandb")
-    method = (
-        _Rival(config, dataset, fabric, request)
-        if config.method in RIVALS
-        else _GANimation(config, dataset, fabric, request, start)
-    )
+    method = build_method(config, dataset, fabric, request, start)
     with _claim(run, config, dataset, fabric):
         state = method.build_state()
         _resume(state, run, fabric)
@@ -98,7 +94,20 @@ def train(
     return run
 
 
-class _GANimation:
+def build_method(
+    config: TrainingConfig, dataset: FaceDataset, fabric: Fabric, request: TrainRequest, start: Start | None = None
+) -> "GANimation | RivalMethod":
+    """Return GANimation or a rival, as the configuration says: its batches, networks and steps.
+
+    Raises:
+        TrainingError: the data set or an option is not for it.
+    """
+    if config.method in RIVALS:
+        return RivalMethod(config, dataset, fabric, request)
+    return GANimation(config, dataset, fabric, request, start)
+
+
+class GANimation:
     """GANimation, as the loop sees a method."""
 
     def __init__(
@@ -123,7 +132,7 @@ class _GANimation:
         return sheet(state.averages[-1], self._dataset, self.config)
 
 
-class _Rival:
+class RivalMethod:
     """A rival, as the loop sees a method."""
 
     def __init__(self, config: TrainingConfig, dataset: FaceDataset, fabric: Fabric, request: TrainRequest) -> None:
@@ -140,7 +149,7 @@ class _Rival:
 
 
 def _go_on(
-    method: "_GANimation | _Rival",
+    method: GANimation | RivalMethod,
     state: State,
     stream: Iterator[Any],
     run: Path,
@@ -261,7 +270,7 @@ def take_step(game: Game, state: State, phase: Phase, step: int, stream: Iterato
 
 
 def _write(
-    method: "_GANimation | _Rival",
+    method: GANimation | RivalMethod,
     state: State,
     phase: Phase,
     values: dict[str, float],
