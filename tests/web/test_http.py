@@ -1,9 +1,11 @@
 """The same without a browser: what programs ask, what the server sends, and what it keeps."""
 
 import contextlib
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from ganimation.media.images import Photo, read_image, write_image
 from ganimation.media.provenance import read_provenance
 from ganimation.web import photo_state
 from ganimation.web.store import PREFIX, Store
+from tests.conftest import ROOT
 from tests.web.conftest import served
 
 page = pytest.importorskip("ganimation.web.page", reason="the extra web is not installed")
@@ -326,3 +329,30 @@ def test_bad_servers_are_refused_in_one_line(capsys: pytest.CaptureFixture[str],
     ):
         assert main(["serve", *words]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_space_serves_the_page_under_its_name_and_in_the_frame_of_its_site() -> None:
+    header = (ROOT / "space" / "README.md").read_text(encoding="utf-8").split("---\n")[1]
+    about = dict(line.split(": ", 1) for line in header.splitlines())
+    assert (about["sdk"], about["app_file"]) == ("gradio", "app.py")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {"SPACE_HOST": "ada-faces.hf.space", "PORT": str(port)}
+    command = [sys.executable, str(ROOT / "space" / about["app_file"])]
+    with subprocess.Popen(command, env=os.environ | own, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline().startswith("ganimation: http://")
+            answers = []
+            for host in ("ada-faces.hf.space", "elsewhere.example"):
+                with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+                    connection.request("GET", "/", headers={"Host": host, "X-Forwarded-Proto": "https"})
+                    answers.append(connection.getresponse())
+                    answers[-1].read()
+            assert [answer.status for answer in answers] == [200, 403]
+            assert "frame-ancestors 'self' https://huggingface.co;" in answers[0].headers["Content-Security-Policy"]
+            assert "SameSite=None; Secure; Partitioned" in answers[0].headers["Set-Cookie"]
+        finally:
+            server.terminate()
+            server.wait(30)

@@ -50,12 +50,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     from ganimation.errors import ModelError
     from ganimation.evaluation.exam import examine
     from ganimation.evaluation.page import make_folder, write
-    from ganimation.model import ModelConfig, bundled
+    from ganimation.hub import find_model
+    from ganimation.model import ModelConfig
 
     for name, low in (("faces", 2), ("neutral", 1), ("jobs", 1), ("seed", 0)):
         if getattr(options, name) < low:
             raise ModelError(f"--{name} {getattr(options, name)}: at least {low}")
-    models = [bundled() if name == "bundled" else Path(name) for name in (options.model, *options.compare)]
+    models = [find_model(name) for name in (options.model, *options.compare)]
     DatasetInfo.read(options.dataset)
     by_emotion = [bool(ModelConfig.read(path).emotions) for path in models]
     make_folder(options.output)

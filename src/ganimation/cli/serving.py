@@ -1,6 +1,7 @@
 """Command ``serve``."""
 
 import argparse
+import re
 from typing import Any
 
 from ganimation.cli.shared import add_command, add_model, open_editor, tell
@@ -22,6 +23,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--proxy", default="", metavar="ADDRESS", help="reverse proxy whose forwarded headers are trusted"
     )
+    parser.add_argument(
+        "--allow-frame", action="append", default=[], metavar="NAME",
+        help="another site that may show the page in a frame, by HTTPS, like huggingface.co; may be repeated",
+    )  # fmt: skip
     add_model(parser)
 
 
@@ -35,11 +40,14 @@ def _serve(options: argparse.Namespace) -> None:
         raise GanimationError("--auth: write NAME:PASSWORD, both of at least one letter")
     from ganimation.web.middleware import host_name
 
-    if bad := next((name for name in options.allow_host if not name or host_name(name) != name.lower()), None):
-        raise GanimationError(f"--allow-host {bad}: write a name or an address alone, like photos.example.org")
+    for option in ("allow_host", "allow_frame"):
+        for name in getattr(options, option):
+            if host_name(name) != name.lower() or not re.fullmatch(r"[\w.:-]+", name):
+                words = f"--{option.replace('_', '-')} {name}"
+                raise GanimationError(f"{words}: write a name or an address alone, like photos.example.org")
     if options.host in ("0.0.0.0", "::") and not options.allow_host:
         tell(f"listening to all at {options.host}, but answering under localhost alone; add --allow-host NAME")
     logins = [(pair[0], pair[1]) for pair in pairs]
     editor = open_editor(options)
     editor.config.require_aus("the page")
-    serve(editor, options.host, options.port, logins, options.allow_host, options.proxy)
+    serve(editor, options.host, options.port, logins, options.allow_host, options.proxy, options.allow_frame)

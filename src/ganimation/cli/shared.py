@@ -92,7 +92,10 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the options --model, --backend and --precision."""
-    parser.add_argument("--model", type=Path, help="a model folder (default: the bundled weights)")
+    parser.add_argument(
+        "--model", metavar="MODEL",
+        help="a model folder, or OWNER/NAME[@REVISION] on the Hugging Face Hub (default: the bundled weights)",
+    )  # fmt: skip
     parser.add_argument("--backend", default="auto", help="auto (default), onnxruntime, openvino or torch")
     parser.add_argument("--precision", default="float32", help="float32 (default), or bfloat16 by openvino or torch")
 

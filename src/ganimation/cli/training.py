@@ -83,7 +83,7 @@ def _add_train(commands: Any) -> None:
         help="change a field of the preset (`ganimation presets NAME` prints them): size=64, weights.attention=0.3 "
         "(all phases), adversarial.steps=500 (one)",
     )  # fmt: skip
-    parser.add_argument("--init", default="", metavar="MODEL", help="begin from a model folder, or from 'bundled'")
+    parser.add_argument("--init", default="", metavar="MODEL", help="begin from a model, as of edit's --model")
     parser.add_argument("--dry-run", action="store_true", help="time some steps, print an estimate, and stop")
     parser.add_argument("--devices", default="auto", help="number of devices (default: all)")
     parser.add_argument("--accelerator", default="auto", help="auto (default), cpu, cuda, mps")
@@ -166,12 +166,16 @@ def _add_export(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--quantize", choices=["int8"], help="a faster model, calibrated on --faces")
     parser.add_argument("--faces", type=Path, metavar="DATASET", help="data set for the calibration of int8")
+    parser.add_argument("--push", metavar="OWNER/NAME", help="upload the model to the Hugging Face Hub as well")
 
 
 def _export(options: argparse.Namespace) -> None:
     require("torch", "train")
+    from ganimation.hub import check_repository, push
     from ganimation.training.export import export
 
+    if options.push:
+        check_repository(options.push)
     if options.quantize:
         from ganimation.data.dataset import FaceDataset
         from ganimation.model import bundled
@@ -183,7 +187,10 @@ def _export(options: argparse.Namespace) -> None:
         config = export_int8(source, options.output, FaceDataset(options.faces), options.notes)
     else:
         config = export(options.run, options.output, options.notes, options.average)
-    say(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {len(config.aus)} AUs")
+    known = f"{len(config.entries)} {'emotions' if config.emotions else 'AUs'}"
+    say(f"{options.output}: {config.training['steps']} steps, {config.size} pixels, {known}")
+    if options.push:
+        say(push(options.output, options.push))
 
 
 def _add_presets(commands: Any) -> None:

@@ -17,6 +17,7 @@ from ganimation.editing.session import Planner, Session, Which, choose
 from ganimation.errors import FaceError, MediaError
 from ganimation.expressions import emotion_choice, expression_requests, requests_like
 from ganimation.faces.reader import Face, FaceReader
+from ganimation.hub import find_model
 from ganimation.media.clip import Clip, Frame
 from ganimation.media.images import Photo, decode, photo_from_array, read_image
 from ganimation.model import GENERATOR, ONNX, ModelConfig, bundled
@@ -30,9 +31,11 @@ class Editor:
     """Edits photos with a model: detects, measures, draws and pastes back faces. Safe to share between threads.
 
     Args:
-        folder: a model folder that ``ganimation export`` wrote; the bundled weights if ``None`` or ``bundled``.
+        folder: a model folder that ``ganimation export`` wrote; the bundled weights if ``None`` or ``bundled``;
+            ``owner/name`` of a repository of the Hugging Face Hub, see :func:`ganimation.hub.find_model`.
         backend: see :func:`ganimation.editing.backends.load_networks`; likewise ``precision``.
         threads: of each computation; 0 lets the libraries choose.
+        revision: of a repository of the Hub, a branch, tag or commit.
 
     Attributes:
         config: of the model.
@@ -49,9 +52,10 @@ class Editor:
         backend: str = "auto",
         threads: int = 0,
         precision: str = "float32",
+        revision: str | None = None,
     ) -> None:
-        path = bundled() if folder is None or str(folder) == "bundled" else Path(folder)
-        self.config, self._folder = ModelConfig.read(path), path
+        path = find_model(folder, revision)
+        self.config, self._folder, self._name = ModelConfig.read(path), path, str(folder)
         self.fingerprint = (self.config.files.get(ONNX) or self.config.files.get(GENERATOR, ""))[:12]
         self.planner = Planner(
             self.config, PortraitFactory(path, self.config, backend, threads, precision), self.fingerprint
@@ -65,8 +69,10 @@ class Editor:
 
     @property
     def name(self) -> str:
-        """The name of the model's folder, or ``bundled``."""
-        return "bundled" if self._folder == bundled() else self._folder.resolve().name
+        """``bundled``, the name of the model's folder, or of its repository on the Hub."""
+        if self._folder == bundled():
+            return "bundled"
+        return self._folder.resolve().name if Path(self._name).exists() else self._name
 
     @classmethod
     def from_pretrained(
@@ -75,9 +81,10 @@ class Editor:
         backend: str = "auto",
         threads: int = 0,
         precision: str = "float32",
+        revision: str | None = None,
     ) -> "Editor":
         """Return an editor; the same as the constructor, under the name that users of model libraries look for."""
-        return cls(folder, backend, threads, precision)
+        return cls(folder, backend, threads, precision, revision)
 
     @property
     def reader(self) -> FaceReader:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganimation.errors import TrainingError, require
-from ganimation.model import bundled
+from ganimation.hub import find_model
 from ganimation.training.request import TrainRequest
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _configure(request: TrainRequest) -> "tuple[TrainingConfig, Start | None]":
         )
     begin = None
     if request.init:
-        begin = Start.read(bundled() if request.init == "bundled" else Path(request.init))
+        begin = Start.read(find_model(request.init))
         config = begin.fit(config)
     config = override(config, *request.changes)
     if begin is not None and (wrong := begin.misfit(config)):

@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ganimation.text import parse_json
 from ganimation.web.store import Store
-from ganimation.web.visitors import VISITOR, address, headers, new_cookie, own_cookie, visitor_of
+from ganimation.web.visitors import VISITOR, address, headers, new_cookie, own_cookie, restriction, visitor_of
 
 #: Largest body in bytes: of an upload (multipart), and of any other request.
 MAX_UPLOAD, MAX_BODY = 51_000_000, 1_000_000
@@ -62,12 +62,11 @@ PAGES = frozenset((
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
-    "worker-src 'self' blob:; frame-src 'self' blob:; frame-ancestors 'self'; object-src 'none'; base-uri 'self'; "
+    "worker-src 'self' blob:; frame-src 'self' blob:; frame-ancestors {frames}; object-src 'none'; base-uri 'self'; "
     "form-action 'self'"
 )
 
 HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -113,12 +112,14 @@ class GuardMiddleware:
         store: of visitors' files.
         hosts: names that the page is served under, beside :data:`LOOPBACK`.
         is_known: whether a request comes from somebody who is logged in, or needs no login.
+        frames: names of other sites that may show the page in a frame.
     """
 
     app: Callable[[Scope, Receive, Send], Awaitable[None]]
     store: Store
     hosts: Collection[str] = ()
     is_known: Callable[[Mapping[str, Any]], bool] = lambda scope: True
+    frames: Collection[str] = ()
     uploads: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     tries: LoginAttempts = field(default_factory=LoginAttempts)
@@ -132,7 +133,7 @@ class GuardMiddleware:
             await send({"type": "websocket.close", "code": 1008})
             return
         scope["headers"] = [(key, value) for key, value in scope["headers"] if not key.startswith(b"x-forwarded-")]
-        answer = Answer(send, scope)
+        answer = Answer(send, scope, self.frames)
         refusal = self._refusal(scope)
         if refusal is not None:
             await answer.refuse(*refusal)
@@ -217,6 +218,16 @@ def refuse_foreign(scope: Scope) -> Refusal | None:
     return (403, "another site asks; open the page itself") if foreign else None
 
 
+def policy(frames: Collection[str]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers that restrict what a browser does with the page.
+
+    Args:
+        frames: names of other sites that may show it in a frame.
+    """
+    ancestors = " ".join(["'self'", *(f"https://{name}" for name in sorted(frames))])
+    return (b"content-security-policy", POLICY.format(frames=ancestors).encode()), *HEADERS
+
+
 def is_login(scope: Scope) -> bool:
     """Return whether a request is a login attempt."""
     return scope["method"] == "POST" and _parts(scope["path"])[1] == "login"
@@ -291,8 +302,8 @@ def is_same_origin(origin: str, host: str) -> bool:
 class Answer:
     """Response sender: adds security headers, restricts cookies, and sends a refusal if the body was refused."""
 
-    def __init__(self, send: Send, scope: Scope) -> None:
-        self._send, self._scope = send, scope
+    def __init__(self, send: Send, scope: Scope, frames: Collection[str] = ()) -> None:
+        self._send, self._scope, self._frames = send, scope, frames
         self.status = 0
         self.body: Body | None = None
         self._ended = False
@@ -308,7 +319,7 @@ class Answer:
                 await self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, INVALID_REQUEST)
                 return
             self.status = message["status"]
-            message = {**message, "headers": [*self._cookies(message.get("headers", ())), *HEADERS]}
+            message = {**message, "headers": [*self._cookies(message.get("headers", ())), *policy(self._frames)]}
         if not self._ended:
             self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
             await self._send(message)
@@ -325,25 +336,26 @@ class Answer:
         self.status = status
         content = reason.encode()
         kind = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(content)).encode())]
-        await self._send({"type": "http.response.start", "status": status, "headers": [*kind, *HEADERS]})
+        await self._send({"type": "http.response.start", "status": status, "headers": [*kind, *policy(self._frames)]})
         await self._send({"type": "http.response.body", "body": content})
 
     def _cookies(self, found: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Return the headers with restricted cookies; a response to ``/`` sets the visitor cookie if it is missing."""
-        secure = self._scope.get("scheme") == "https"
+        secure, framed = self._scope.get("scheme") == "https", bool(self._frames)
         result = []
         for name, value in found:
             if name.lower() == b"set-cookie":
                 cookie: SimpleCookie = SimpleCookie(value.decode("latin-1"))
                 for morsel in cookie.values():
-                    morsel["samesite"], morsel["httponly"], morsel["secure"] = "Lax", True, secure
-                    result.append((b"set-cookie", morsel.OutputString().encode("latin-1")))
+                    morsel["samesite"], morsel["httponly"], morsel["secure"] = "", True, ""
+                    whole = f"{morsel.OutputString()}; {restriction(secure=secure, framed=framed)}"
+                    result.append((b"set-cookie", whole.encode("latin-1")))
             else:
                 result.append((name, value))
         if self._scope["path"] == "/":
             result.append((b"cache-control", b"no-store"))
         if self._scope["path"] == "/" and own_cookie(self._scope) is None:
-            result.append((b"set-cookie", new_cookie(secure=secure)))
+            result.append((b"set-cookie", new_cookie(secure=secure, framed=framed)))
         return result
 
 

@@ -29,6 +29,7 @@ def serve(
     auth: list[tuple[str, str]] | None = None,
     hosts: Sequence[str] = (),
     proxy: str = "",
+    frames: Sequence[str] = (),
 ) -> None:
     """Serve the page until it is stopped.
 
@@ -38,7 +39,8 @@ def serve(
         port: to listen at.
         auth: pairs of name and password that may log in; ``None`` if no login is needed.
         hosts: host names that the page is served under, beside ``host`` and the names of the loopback interface.
-        proxy: address of a reverse proxy whose forwarded headers (client address, HTTPS) are trusted.
+        proxy: address of a reverse proxy whose forwarded headers (client address, HTTPS) are trusted; ``*`` for any.
+        frames: names of other sites that may show the page in a frame.
 
     Raises:
         GanimationError: the port is taken.
@@ -50,7 +52,7 @@ def serve(
     uvicorn = require("uvicorn", "web")
     sock, store = _listen(host, port), Store()
     try:
-        app = application(editor, store, auth, [*hosts, host])
+        app = application(editor, store, auth, [*hosts, host], frames)
         print(f"ganimation: http://{host}:{sock.getsockname()[1]} (Ctrl-C stops)", flush=True)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, limit_concurrency=CONNECTIONS,
@@ -113,7 +115,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def application(
-    editor: Editor, store: "Store", auth: list[tuple[str, str]] | None = None, hosts: Sequence[str] = ()
+    editor: Editor,
+    store: "Store",
+    auth: list[tuple[str, str]] | None = None,
+    hosts: Sequence[str] = (),
+    frames: Sequence[str] = (),
 ) -> Any:
     """Return the page as an ASGI application.
 
@@ -122,6 +128,7 @@ def application(
         store: where files of visitors lie.
         auth: see :func:`serve`.
         hosts: likewise.
+        frames: likewise.
     """
     os.environ |= {"GRADIO_TEMP_DIR": str(store.folder), "HF_HUB_OFFLINE": "1"}
     gr = require("gradio", "web")
@@ -149,4 +156,4 @@ def application(
         names = (f"access-token-{inner.cookie_id}", f"access-token-unsecure-{inner.cookie_id}")
         return not auth or any(cookies(scope).get(name) in inner.tokens for name in names)
 
-    return GuardMiddleware(app, store, {name.lower() for name in hosts}, is_known)
+    return GuardMiddleware(app, store, {name.lower() for name in hosts}, is_known, frames)

@@ -51,10 +51,19 @@ def headers(scope: Mapping[str, Any], name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope.get("headers", ()) if key == name]
 
 
-def new_cookie(*, secure: bool) -> bytes:
-    """Return the header that gives a visitor a cookie of their own.
+def new_cookie(*, secure: bool, framed: bool = False) -> bytes:
+    """Return the header that gives a visitor a cookie of their own; arguments as of :func:`restriction`."""
+    value = f"{COOKIE}={secrets.token_urlsafe(32)}; HttpOnly; Path=/"
+    return f"{value}; {restriction(secure=secure, framed=framed)}".encode()
+
+
+def restriction(*, secure: bool, framed: bool) -> str:
+    """Return the attributes of a cookie that say to which pages it is sent.
 
     Args:
         secure: the page is served by HTTPS.
+        framed: it may be shown in a frame of another site; then its cookies are separate for each such site.
     """
-    return f"{COOKIE}={secrets.token_urlsafe(32)}; HttpOnly; Path=/; SameSite=Lax{'; Secure' * secure}".encode()
+    if framed and secure:
+        return "SameSite=None; Secure; Partitioned"
+    return f"SameSite=Lax{'; Secure' * secure}"
