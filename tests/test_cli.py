@@ -89,7 +89,7 @@ def test_read(portrait: Path, sheet: Path, capsys: pytest.CaptureFixture[str]) -
     assert [photo["photo"] for photo in photos] == [str(portrait), str(sheet)]
     assert [len(photo["faces"]) for photo in photos] == [1, 16]
     face = photos[0]["faces"][0]
-    assert face.keys() == {"box", "score", "aus"}
+    assert face.keys() == {"box", "score", "certainty", "yaw", "roll", "doubt", "aus"}
     assert list(face["aus"]) == list(DEFAULT_AUS)
     assert main(["read", str(portrait), str(sheet), "--csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))

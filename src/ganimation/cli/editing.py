@@ -83,6 +83,8 @@ def _edit(options: argparse.Namespace) -> None:
     requests = read_expression(options, editor)
     edit = editor.edit(open_photo(options, options.photo), requests, which)
     edit.save(options.output)
+    for doubt in edit.doubts:
+        tell(doubt)
     if requests and edit.notice:
         tell(edit.notice)
     say(options.output)
@@ -207,16 +209,20 @@ def _read(options: argparse.Namespace) -> None:
         return
     reader = FaceReader()
     found = [(path, reader.read(open_photo(options, path).pixels)) for path in options.photos]
+    for path, faces in found:
+        for number, face in enumerate(faces, start=1):
+            if face.doubt:
+                tell(f"{path}: face {number} is doubtful: {face.doubt}")
     if options.json:
         print(json.dumps([{"photo": str(path), "faces": [face.to_json() for face in faces]} for path, faces in found]))
         return
     codes = list(found[0][1][0].aus) if found[0][1] else next((list(f[0].aus) for _, f in found if f), [])
     rows = [
-        (printable(str(path)), number, *face.box, face.score, *(face.aus[code] for code in codes))
+        (printable(str(path)), number, *face.box, face.score, face.certainty, *(face.aus[code] for code in codes))
         for path, faces in found
         for number, face in enumerate(faces, start=1)
     ]
-    header = ("photo", "face", "x", "y", "width", "height", "score", *codes)
+    header = ("photo", "face", "x", "y", "width", "height", "score", "certainty", *codes)
     if options.csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(header)
@@ -226,7 +232,7 @@ def _read(options: argparse.Namespace) -> None:
         say(f"{path}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
         for number, face in enumerate(faces, start=1):
             x, y, width, height = (round(value) for value in face.box)
-            say(f"  face {number} at {x},{y} {width}x{height}")
+            say(f"  face {number} at {x},{y} {width}x{height}, certainty {face.certainty:.2f}")
             say("    " + "  ".join(f"{code} {value:.2f}" for code, value in face.aus.items()))
 
 

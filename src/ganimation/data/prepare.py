@@ -269,7 +269,7 @@ def _row(plan: Plan, name: str, label: PhotoLabel) -> dict[str, Any] | str:
         image = read_image(Path(plan.root) / name).pixels
     except (MediaError, MissingExtraError) as error:
         return str(error).removeprefix(f"{Path(plan.root) / name}: ")
-    faces = _reader().read(image)
+    faces = _reader().read(image, turned=False)
     if not faces:
         return "no face found"
     transform = faces[0].crop_from_photo(plan.size, plan.template)

@@ -148,7 +148,7 @@ def _measured(editor: Editor, edit: Edit, task: Task) -> Iterator[Row]:
         if seen is not None and _distance(seen, face.face) > face.face.box[2] / 2:
             seen = None
         note = "" if seen else "no face is found in the result"
-        row = {"face": str(number), "note": note if edit.changed else UNCHANGED}
+        row = {"face": str(number), "doubt": face.face.doubt, "note": note if edit.changed else UNCHANGED}
         for code in editor.config.entries:
             row[f"{code}_shown"] = _number(face.face.aus.get(code))
             row[f"{code}_asked"] = _number(face.target[code] if code in named else None)
@@ -195,7 +195,7 @@ def _read_manifest(folder: Path) -> dict[tuple[str, ...], list[Row]]:
 
 
 def _write_manifest(folder: Path, manifest: Mapping[int, Sequence[Row]], aus: Sequence[str]) -> None:
-    columns = ["photo", "face", "output", "model", "request", "note"]
+    columns = ["photo", "face", "output", "model", "request", "doubt", "note"]
     columns += [f"{code}_{what}" for code in aus for what in ("shown", "asked", "measured")]
     with atomic(folder / MANIFEST) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, restval="", extrasaction="ignore", lineterminator="\n")

@@ -104,6 +104,15 @@ class Edit:
         changes = ", ".join(f"{name} from {shown:.2f} to {value:.2f}" for name, (shown, value) in asked.items())
         return f"the photo is as it was: {changes} changes no pixel with this model; ask for more"
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """A sentence for each face whose intensities, and hence whose edit, are unsure, see :attr:`Face.doubt`."""
+        return tuple(
+            f"face {number} is doubtful: {edited.face.doubt}"
+            for number, edited in enumerate(self.faces, start=1)
+            if edited.face.doubt
+        )
+
     def _repr_png_(self) -> bytes:
         """Show the result in a notebook, at most 1,024 pixels a side."""
         image = Image.fromarray(to_srgb(self.photo))

@@ -76,7 +76,7 @@ class FaceTracker:
             self._reader.follow(image, self._last) if self._last is not None and self._seen >= time - FORGET else None
         )
         if face is None:
-            face = self._find(self._reader.read(image), time)
+            face = self._find(self._reader.read(image, turned=False), time)
             if face is None:
                 return None
             self._restart()

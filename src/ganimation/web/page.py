@@ -191,7 +191,9 @@ class Page:
 
     def _all(self, work: PhotoState) -> list[Any]:
         count = len(work.preview.faces)
-        note = f"Face {work.number} of {count}; click another in the photo to work on it." if count > 1 else ""
+        note = f"Face {work.number} of {count}; click another in the photo to work on it. " if count > 1 else ""
+        if doubt := work.preview.faces[work.number - 1].face.doubt:
+            note += f"This face is doubtful: {doubt}."
         pictures = self._pictures(work, work.asked, masks=True)
         return [work, note, *self._values(work), *pictures, gr.File(visible=False)]
 
