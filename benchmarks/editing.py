@@ -60,7 +60,7 @@ def portraits(data: FaceDataset, config: ModelConfig) -> list[tuple[NDArray[np.u
     return [(data.images([row], config.size)[0], data.landmarks(row) * config.size - 0.5) for row in rows]
 
 
-def network(dataset: Path, threads: int, rounds: int) -> None:
+def network(dataset: Path, threads: int, rounds: int, device: str) -> None:
     """Print the first table."""
     torch.set_num_threads(threads)
     config, data = ModelConfig.read(bundled()), FaceDataset(dataset)
@@ -88,13 +88,18 @@ def network(dataset: Path, threads: int, rounds: int) -> None:
         kinds = [("onnxruntime", "float32", bundled()), ("openvino", "float32", bundled())]
         kinds += [("openvino", "bfloat16", bundled()), ("onnxruntime", "int8", small), ("openvino", "int8", small)]
         exact = PortraitFactory(bundled(), config, "onnxruntime", threads)
+        painters = {}
         for backend, precision, folder in kinds:
             asked = "float32" if precision == "int8" else precision
             painter = PortraitFactory(folder, ModelConfig.read(folder), backend, threads, asked)
+            painters[f"bundled: {backend}, {precision}"] = painter
+        if device != "cpu":
+            painter = PortraitFactory(bundled(), config, "auto", threads, device=device)
+            painters[f"bundled: {painter.place}, float32"] = painter
+        for title, painter in painters.items():
             known = [painter.portrait(*face, shown) for face in faces]
             for portrait in known:
                 portrait.draw([target])
-            title = f"bundled: {backend}, {precision}"
             calls[f"{title}, a photo"] = partial(whole, painter)
             calls[f"{title}, a frame of a known photo"] = partial(frame, known)
             near = [psnr(*(result(whole(one, turn)) for one in (exact, painter))) for turn in range(FACES)]
@@ -225,9 +230,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="a device beside the CPU, as of `edit`; auto for the best here")
     parser.add_argument("--rounds", type=int, default=7, help="of three calls each (default 7)")
     options = parser.parse_args()
-    network(options.dataset, options.threads, options.rounds)
+    network(options.dataset, options.threads, options.rounds, options.device)
     driving()
 
 

@@ -120,5 +120,5 @@ def _named_editor(name: str, options: argparse.Namespace) -> "tuple[str, Editor]
     """Return the name of a model in a figure, and its editor."""
     from ganimation.editing.editor import Editor
 
-    editor = Editor(None if name == "bundled" else name, options.backend, 0, options.precision)
+    editor = Editor(None if name == "bundled" else name, options.backend, 0, options.precision, device=options.device)
     return editor.name, editor

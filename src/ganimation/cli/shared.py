@@ -91,20 +91,30 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the options --model, --backend and --precision."""
+    """Add the options --model, --backend, --precision and --device."""
     parser.add_argument(
         "--model", metavar="MODEL",
         help="a model folder, or OWNER/NAME[@REVISION] on the Hugging Face Hub (default: the bundled weights)",
     )  # fmt: skip
     parser.add_argument("--backend", default="auto", help="auto (default), onnxruntime, openvino or torch")
     parser.add_argument("--precision", default="float32", help="float32 (default), or bfloat16 by openvino or torch")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="auto (default: a graphics card if there is one), cpu, cuda, coreml, directml, intel",
+    )
 
 
 def open_editor(options: argparse.Namespace, threads: int = 0) -> "Editor":
-    """Return the editor that --model, --backend and --precision name."""
+    """Return the editor that --model, --backend, --precision and --device name; say where it computes, if not here."""
     from ganimation.editing.editor import Editor
 
-    return Editor(options.model, options.backend, threads, options.precision)
+    editor = Editor(options.model, options.backend, threads, options.precision, device=options.device)
+    if editor.notice:
+        tell(editor.notice)
+    if editor.place.device != "cpu":
+        tell(f"computing on {editor.place}")
+    return editor
 
 
 def add_limit(parser: argparse.ArgumentParser) -> None:

@@ -33,11 +33,14 @@ class Editor:
     Args:
         folder: a model folder that ``ganimation export`` wrote; the bundled weights if ``None`` or ``bundled``;
             ``owner/name`` of a repository of the Hugging Face Hub, see :func:`ganimation.hub.find_model`.
-        backend: see :func:`ganimation.editing.backends.load_networks`; likewise ``precision``.
+        backend: see :func:`ganimation.editing.backends.load_networks`; likewise ``precision`` and ``device``.
         threads: of each computation; 0 lets the libraries choose.
         revision: of a repository of the Hub, a branch, tag or commit.
+        device: where networks compute: ``auto``, ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``intel``.
 
     Attributes:
+        place: the library and the device that compute.
+        notice: why not on a device that is there, or empty.
         config: of the model.
         fingerprint: of the model, the first twelve hexadecimal digits of the SHA-256 of its ``generator.onnx``.
         planner: prepares faces to be drawn.
@@ -53,13 +56,14 @@ class Editor:
         threads: int = 0,
         precision: str = "float32",
         revision: str | None = None,
+        device: str = "auto",
     ) -> None:
         path = find_model(folder, revision)
         self.config, self._folder, self._name = ModelConfig.read(path), path, str(folder)
         self.fingerprint = (self.config.files.get(ONNX) or self.config.files.get(GENERATOR, ""))[:12]
-        self.planner = Planner(
-            self.config, PortraitFactory(path, self.config, backend, threads, precision), self.fingerprint
-        )
+        factory = PortraitFactory(path, self.config, backend, threads, precision, device)
+        self.place, self.notice = factory.place, factory.notice
+        self.planner = Planner(self.config, factory, self.fingerprint)
         self._reader = FaceReader(threads)
 
     def __repr__(self) -> str:
@@ -82,9 +86,10 @@ class Editor:
         threads: int = 0,
         precision: str = "float32",
         revision: str | None = None,
+        device: str = "auto",
     ) -> "Editor":
         """Return an editor; the same as the constructor, under the name that users of model libraries look for."""
-        return cls(folder, backend, threads, precision, revision)
+        return cls(folder, backend, threads, precision, revision, device)
 
     @property
     def reader(self) -> FaceReader:

@@ -66,17 +66,29 @@ class PortraitFactory:
     Args:
         folder: of the model.
         config: of the model.
-        backend: see :func:`ganimation.editing.backends.load_networks`; likewise ``threads`` and ``precision``.
+        backend: see :func:`ganimation.editing.backends.load_networks`; likewise ``threads``, ``precision``
+            and ``device``.
+
+    Attributes:
+        place: where the networks compute.
+        notice: why not on a device that is there, or empty.
 
     Raises:
         As :func:`ganimation.editing.backends.load_networks`.
     """
 
     def __init__(
-        self, folder: Path, config: ModelConfig, backend: str = "auto", threads: int = 0, precision: str = "float32"
+        self,
+        folder: Path,
+        config: ModelConfig,
+        backend: str = "auto",
+        threads: int = 0,
+        precision: str = "float32",
+        device: str = "cpu",
     ) -> None:
         self._config = config
-        self._networks = load_networks(folder, config, backend, threads, precision)
+        self._networks = load_networks(folder, config, backend, threads, precision, device)
+        self.place, self.notice = self._networks.place, self._networks.notice
 
     def portrait(self, crop: NDArray[np.uint8], points: NDArray[np.floating], shown: NDArray[np.floating]) -> Portrait:
         """Return a portrait of a face.
