@@ -37,7 +37,7 @@ def test_programs_edit_and_read(page_url: str, portrait: Path, tmp_path: Path) -
     client = gradio_client.Client(page_url, verbose=False, download_files=str(tmp_path))
     photo = gradio_client.handle_file(str(portrait))
     edited, report = client.predict(photo, {"AU12": 0.8}, "largest", api_name="/edit")
-    assert report == {"changed": True, "notice": ""}
+    assert report == {"changed": True, "notice": "", "doubts": []}
     assert read_image(edited).pixels.shape == (720, 720, 3)
     (face,) = client.predict(gradio_client.handle_file(edited), api_name="/read")
     assert face["aus"]["AU12"] > Editor(threads=1).read(portrait)[0].aus["AU12"] + 0.2
@@ -152,24 +152,27 @@ def test_drawings_are_few_at_once(monkeypatch: pytest.MonkeyPatch, portrait: Pat
             for _ in range(guards.AT_ONCE["drawing"]):
                 taken.enter_context(shown.turns.held("drawing"))
             with pytest.raises(gradio.Error, match="too many people"):
-                shown._draw(work, False, *values)
+                shown._draw(work, page.BOTH, False, *values)
         with contextlib.ExitStack() as taken:  # other work takes no drawing's turn
             for kind in ("whole", "film", "measurement"):
                 for _ in range(guards.AT_ONCE[kind]):
                     taken.enter_context(shown.turns.held(kind))
             for event in (
-                lambda: shown._save(work, *values),
-                lambda: shown._open({"path": str(portrait)}, None),
+                lambda: shown._save(work, page.BOTH, *values),
+                lambda: shown._open({"path": str(portrait)}, None, page.BOTH),
                 lambda: shown._read(str(portrait)),
-                lambda: shown._make_animation(work, "as in the photo", "as in the photo", "linear", 1, "GIF", True),
+                lambda: shown._make_animation(
+                    work, page.BOTH, "as in the photo", "as in the photo", "linear", 1, "GIF", True
+                ),
+                lambda: shown._copy({"path": str(portrait)}, ["brows"], 1.0, work, page.BOTH, False, *values),
                 lambda: shown._make_driven(work, None, 1.0, ["brows"], "GIF"),
             ):
                 with pytest.raises(gradio.Error, match="too many people"):
                     event()
             for _ in range(2 * guards.AT_ONCE["drawing"]):  # what was taken is given back
-                assert len(shown._draw(work, False, *values)) == 6
+                assert len(shown._draw(work, page.BOTH, False, *values)) == 6
         with pytest.raises(gradio.Error, match="no photo yet"):
-            shown._draw(None, False, *values)
+            shown._draw(None, page.BOTH, False, *values)
     finally:
         store.close()
 
@@ -181,11 +184,66 @@ def test_the_page_says_where_nothing_changes(monkeypatch: pytest.MonkeyPatch, po
         work = photo_state.open_photo_state(editor, portrait, tmp_path / "before.jpg", 10**7)
         asked = work.shown | {"AU12": 0.9}
         values = [asked[code] for code in editor.config.aus]
-        assert shown._draw(work, False, *values)[-1] == ""
+        assert shown._draw(work, page.BOTH, False, *values)[-1] == ""
         edit = photo_state.draw(work, asked)
         monkeypatch.setattr(photo_state, "draw", lambda work, asked: replace(edit, changed=False))
-        assert "changes no pixel with this model; ask for more" in shown._draw(work, False, *values)[-1]
-        assert shown._draw(work, False, *work.shown.values())[-1] == ""  # nothing was asked
+        assert "changes no pixel with this model; ask for more" in shown._draw(work, page.BOTH, False, *values)[-1]
+        assert shown._draw(work, page.BOTH, False, *work.shown.values())[-1] == ""  # nothing was asked
+    finally:
+        store.close()
+
+
+def test_sides_are_asked_apart(portrait: Path, tmp_path: Path) -> None:
+    editor, store = Editor(threads=1), Store()
+    try:
+        shown = page.Page(editor, store, 10**7)
+        codes = list(editor.config.aus)
+        work = photo_state.open_photo_state(editor, portrait, tmp_path / "before.jpg", 10**7)
+
+        def asked(side: str, **values: float) -> dict[str, float]:
+            own = dict(zip(codes, shown._values(work, side), strict=True)) | values
+            found: dict[str, float] = shown._asked(work, side, list(own.values()))
+            return found
+
+        right, left = (way for way in page.WAYS if page.WAYS[way])
+        assert (page.WAYS[right], page.WAYS[left]) == ("R", "L")
+        work.remember(asked(left, AU12=0.9))
+        assert work.changes(work.asked) == {"AU12L": 0.9}
+        assert dict(zip(codes, shown._values(work, left), strict=True))["AU12"] == 0.9
+        assert dict(zip(codes, shown._values(work, right), strict=True))["AU12"] == round(work.shown["AU12"], 2)
+        work.remember(asked(page.BOTH, AU01=0.7))  # what is moved on both sides leaves the smile on its own
+        assert work.changes(work.asked) == {"AU01": 0.7, "AU12L": 0.9}
+        assert "--au AU01=0.70 AU12L=0.90" in photo_state.recipe(work, work.asked)[1]
+        edit = photo_state.draw(work, work.asked)
+        change = np.abs(edit.image.astype(int) - work.preview.photo.pixels).max(axis=2)
+        middle = round(float(work.preview.faces[0].face.eyes[:, 0].mean()))
+        lower = slice(round(work.preview.faces[0].face.points[1, 1]), None)  # below the nose
+        assert change[lower, middle:].mean() > 3 * change[lower, :middle].mean()  # the person's left is on our right
+        path = tmp_path / "whole.png"
+        photo_state.finish(editor, work, work.asked, path, 10**7)
+        made, _ = read_provenance(path)
+        assert made is not None
+        assert set(made.faces[0]["aus"]) == {"AU01", "AU12L"}
+        work.remember(asked(page.BOTH, AU12=0.5))
+        assert work.changes(work.asked) == {"AU01": 0.7, "AU12": 0.5}
+    finally:
+        store.close()
+
+
+def test_an_expression_is_copied_from_another_photo(portrait: Path, people: list[Path], tmp_path: Path) -> None:
+    gradio = pytest.importorskip("gradio")
+    editor, store = Editor(threads=1), Store()
+    try:
+        shown = page.Page(editor, store, 10**8)
+        work = photo_state.open_photo_state(editor, portrait, tmp_path / "before.jpg", 10**7)
+        other, (face,) = {"path": str(people[1])}, editor.read(people[1])
+        more = (work, page.BOTH, False, *work.shown.values())
+        shown._copy(other, ["mouth and chin"], 1.0, *more)
+        assert work.asked["AU25"] == pytest.approx(face.aus["AU25"], abs=0.02)
+        assert work.asked["AU01"] == work.shown["AU01"]
+        for upload, regions, message in ((None, ["brows"], "no other photo yet"), (other, [], "no region is chosen")):
+            with pytest.raises(gradio.Error, match=message):
+                shown._copy(upload, regions, 1.0, *more)
     finally:
         store.close()
 

@@ -103,10 +103,8 @@ def drag(page: Any, code: str, to: float) -> None:
 
 
 def saved(page: Any, tmp_path: Path) -> Path:
-    page.locator("#save").click()
-    page.wait_for_selector("#saved a")
     with page.expect_download() as download:
-        page.locator("#saved a").first.click()
+        page.locator("#save").click()  # one click saves
     path = tmp_path / str(download.value.suggested_filename)
     download.value.save_as(path)
     return path
@@ -254,8 +252,12 @@ def test_a_film_is_made_and_one_drives(visit: Callable[..., Any], portrait: Path
     page.get_by_role("button", name="Happiness").click()
     wait_for(page, "AU12", shown + 0.8 * (EMOTIONS["happiness"]["AU12"] - shown))
     page.get_by_role("tab", name="Animate").click()
-    page.locator("#make-animation").click()
+    make = page.locator("#make-animation")
+    make.click()
+    page.wait_for_function("document.querySelector('#make-animation').disabled")  # from the click on
+    page.wait_for_selector("#animate-status .progress-text, #animate-status .progress-level", state="attached")
     page.wait_for_selector("#animate-video video")
+    page.wait_for_function("!document.querySelector('#make-animation').disabled")
     with page.expect_download() as download:
         page.locator("#animate-file a").first.click()
     download.value.save_as(tmp_path / "animation.mp4")
@@ -311,7 +313,8 @@ def test_photos_and_films_are_measured(visit: Callable[..., Any], portrait: Path
     page.set_input_files("#measured input[type=file]", str(portrait))
     page.wait_for_selector("#measured .file-preview, #measured table")
     page.locator("#make-measure").click()
-    page.wait_for_selector("#bars canvas, #bars svg")
+    page.wait_for_selector("#bars table.bars")
+    assert "Smile (AU12)" in page.locator("#bars").inner_text()
     with page.expect_download() as download:
         page.locator("#measure-file a").first.click()
     assert "AU12" in Path(download.value.path()).read_text()

@@ -73,9 +73,22 @@ class Session:
             lambda shown: {code: min(1.0, max(0.0, own + change.get(code, 0.0))) for code, own in shown.items()}
         )
 
-    def towards(self, target: Callable[[Mapping[str, float]], dict[str, float]]) -> Edit:
-        """Return the photo with the target that a function computes from each face's measured AUs, both in [0, 1]."""
-        return replace(self, faces=[replace(face, target=target(face.shown), left=None) for face in self.faces]).at(1.0)
+    def towards(
+        self,
+        target: Callable[[Mapping[str, float]], dict[str, float]],
+        left: Callable[[Mapping[str, float]], dict[str, float]] | None = None,
+    ) -> Edit:
+        """Return the photo with the target that a function computes from each face's measured AUs, both in [0, 1].
+
+        Args:
+            target: of the whole face, or with ``left`` of its right side.
+            left: of the person's left side, where it differs.
+        """
+        faces = [
+            replace(face, target=target(face.shown), left=None if left is None else left(face.shown))
+            for face in self.faces
+        ]
+        return replace(self, faces=faces).at(1.0)
 
     def at(self, alpha: float) -> Edit:
         """Return the photo at ``alpha`` in [0, 1]; where no face changes, the photo itself, bit for bit."""

@@ -16,11 +16,12 @@ from ganimation.editing.animation import EASINGS
 from ganimation.editing.editor import Editor
 from ganimation.editing.films import drive_photo, watch
 from ganimation.errors import FaceError, MediaError
+from ganimation.faces.reader import Face
 from ganimation.media.clip import Clip, Frame
 from ganimation.media.provenance import Provenance
 from ganimation.media.video import shrink, write_film, write_timed
 from ganimation.web.media import open_clip, open_photo
-from ganimation.web.photo_state import PhotoState, Pixels, chosen
+from ganimation.web.photo_state import PhotoState, Pixels, chosen, of_side
 from ganimation.web.store import Store
 
 FPS = 20.0
@@ -31,6 +32,15 @@ MOST_FRAMES, PATIENCE = 3600, 300.0
 SIDE = 640
 #: Lines of a chart.
 SHOWN = 6
+#: Faces of a photo whose bars are shown; the file has all.
+COLUMNS = 4
+#: What laymen call the movements.
+PLAIN = {
+    "AU01": "Inner brows up", "AU02": "Outer brows up", "AU04": "Frown", "AU05": "Eyes wide", "AU06": "Cheeks up",
+    "AU07": "Lids tight", "AU09": "Nose wrinkled", "AU10": "Upper lip up", "AU12": "Smile", "AU14": "Dimples",
+    "AU15": "Mouth corners down", "AU17": "Chin up", "AU18": "Lips pursed", "AU20": "Mouth wide", "AU23": "Lips tight",
+    "AU24": "Lips pressed", "AU25": "Lips apart", "AU26": "Jaw open", "AU28": "Lips in", "AU45": "Eyes closed",
+}  # fmt: skip
 
 Progress = Callable[..., Any]
 T = TypeVar("T")
@@ -62,8 +72,12 @@ def animate(
     def frames() -> Iterator[Pixels]:
         for number, t in enumerate(way, start=1):
             share = EASINGS[easing](t)
-            aim = {code: (1 - share) * ends[0][code] + share * ends[1][code] for code in ends[0]}
-            yield shrink(session.towards(lambda shown, aim=aim: aim).image, SIDE)  # type: ignore[misc]
+            right, left = (
+                {code: (1 - share) * one + share * last[code] for code, one in first.items()}
+                for first, last in ([of_side(end, side) for end in ends] for side in ("R", "L"))
+            )
+            sides = [lambda shown, aim=aim: aim for aim in ((right,) if right == left else (right, left))]
+            yield shrink(session.towards(*sides).image, SIDE)
             progress((number, count), unit="frames")
 
     first, last = (work.changes(end) for end in ends)
@@ -108,24 +122,45 @@ def shown(path: Path) -> list[Any]:
 
 
 def measure_photo(editor: Editor, path: str | None, store: Store, max_pixels: int) -> list[Any]:
-    """Return a bar chart of a photo, no line chart, and the numbers as a file."""
-    import pandas as pd
-
+    """Return bars of a photo's faces, no line chart, and the numbers as a file."""
     if path is None:
-        raise MediaError("no file yet; drop a photo or a film")
+        raise MediaError("no file yet; drop one at Photo or film")
     table = store.place(f"{Path(path).stem}.csv")
     faces = editor.read(open_photo(Path(path), max_pixels))
     if not faces:
         raise FaceError("no face found; it must be turned to the camera and at least about 20 pixels wide")
     rows = [{"face": number} | face.aus for number, face in enumerate(faces, start=1)]
     _write(table, ["face", *editor.reader.aus], rows)
-    bars = [
-        {"AU": _title(code), "intensity": value, "face": f"face {number}"}
-        for number, face in enumerate(faces[:4], start=1)
-        for code, value in face.aus.items()
-    ]
-    file = gr.File(str(table), visible=True)
-    return [gr.BarPlot(pd.DataFrame(bars), visible=True), gr.LinePlot(visible=False), file]
+    return [gr.HTML(bars(faces), visible=True), gr.LinePlot(visible=False), gr.File(str(table), visible=True)]
+
+
+def bars(faces: Sequence[Face]) -> str:
+    """Return a table of bars as HTML: a row an AU, a column a face, at most :data:`COLUMNS`."""
+    shown = faces[:COLUMNS]
+    heads = "".join(
+        f"<th>{f'Face {number}' if len(faces) > 1 else 'Intensity'}</th>" for number in range(1, len(shown) + 1)
+    )
+    rows = []
+    for code in shown[0].aus:
+        cells = "".join(
+            f'<td><div class="bar"><i style="width: {100 * face.aus[code]:.0f}%"></i></div>{face.aus[code]:.2f}</td>'
+            for face in shown
+        )
+        rows.append(f'<tr title="{muscle(code)}"><th>{plain_name(code)}</th>{cells}</tr>')
+    doubts = "".join(
+        f"<p>Face {number} is doubtful: {face.doubt}.</p>" for number, face in enumerate(shown, start=1) if face.doubt
+    )
+    return f'<table class="bars"><tr><th></th>{heads}</tr>{"".join(rows)}</table>{doubts}'
+
+
+def plain_name(code: str) -> str:
+    """Return what a layman would call an AU's movement, and its code: ``Smile (AU12)``."""
+    return f"{PLAIN.get(code, ACTION_UNITS[code].name.capitalize())} ({code})"
+
+
+def muscle(code: str) -> str:
+    """Return the name of an AU in FACS and its muscle."""
+    return f"{ACTION_UNITS[code].name}: {ACTION_UNITS[code].muscle}"
 
 
 def measure_film(editor: Editor, path: str, store: Store, progress: Progress) -> list[Any]:
@@ -147,7 +182,7 @@ def measure_film(editor: Editor, path: str, store: Store, progress: Progress) ->
         for index in most
     ]
     chart = gr.LinePlot(pd.DataFrame(lines).dropna(), visible=True, title=f"The {SHOWN} that are strongest")
-    return [gr.BarPlot(visible=False), chart, gr.File(str(table), visible=True)]
+    return [gr.HTML(visible=False), chart, gr.File(str(table), visible=True)]
 
 
 def _title(code: str) -> str:
@@ -156,7 +191,7 @@ def _title(code: str) -> str:
 
 def _open(path: str | None) -> Clip:
     if path is None:
-        raise MediaError("no film yet; drop one, or record yourself")
+        raise MediaError("no film yet; drop one at Film, or record yourself there")
     return open_clip(Path(path), PATIENCE)
 
 

@@ -29,6 +29,7 @@ Pixels = NDArray[np.uint8]
 PREVIEW = 720
 #: Pictures drawn for a visitor that are kept: some eight drawings with their masks.
 RECENT = 24
+SIDES = ("L", "R")
 
 
 @dataclass
@@ -41,7 +42,8 @@ class PhotoState:
         preview: session on the reduced photo, with all its faces.
         scale: width of the preview divided by the width of the photo.
         number: of the chosen face, from 1, the largest first.
-        history: target expressions (intensity by AU) for undo and redo, the oldest first.
+        history: target expressions for undo and redo, the oldest first: intensity by AU, and of AUs whose sides differ
+            also that of the person's left side, as ``AU12L``; ``AU12`` is then the right side's.
         at: index in ``history`` of the current expression.
         closed: whether the visitor has opened another photo; late results for this one are then discarded.
     """
@@ -68,12 +70,17 @@ class PhotoState:
 
     @property
     def asked(self) -> dict[str, float]:
-        """Current target intensities, by AU."""
+        """Current target intensities, see ``history``."""
         return self.history[self.at]
 
     def changes(self, asked: Mapping[str, float]) -> dict[str, float]:
-        """Return the target intensities that differ from the measured ones, rounded to two digits."""
-        return {code: round(value, 2) for code, value in asked.items() if abs(value - self.shown[code]) > SAME}
+        """Return the requests that differ from what is measured, to two digits: ``AU12``, or ``AU12L``, ``AU12R``."""
+        found: dict[str, float] = {}
+        for code, shown in self.shown.items():
+            right, left = asked[code], asked.get(f"{code}L", asked[code])
+            sides = {code: right} if abs(right - left) <= SAME else {f"{code}R": right, f"{code}L": left}
+            found |= {name: round(value, 2) for name, value in sides.items() if abs(value - shown) > SAME}
+        return found
 
     def choose(self, number: int) -> None:
         """Choose another face; its history starts at its measured intensities."""
@@ -106,7 +113,25 @@ class PhotoState:
 
 def is_same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
     """Return whether two expressions are the same to two digits."""
-    return all(abs(value - other[code]) <= SAME for code, value in one.items())
+    return all(
+        abs(of_side(one, side)[code] - of_side(other, side)[code]) <= SAME
+        for side in SIDES
+        for code in of_side(one, side)
+    )
+
+
+def of_side(asked: Mapping[str, float], side: str) -> dict[str, float]:
+    """Return the intensities of a side, ``L`` or ``R``, by AU."""
+    whole = {code: value for code, value in asked.items() if not code.endswith("L")}
+    return {code: asked.get(f"{code}L", value) if side == "L" else value for code, value in whole.items()}
+
+
+def with_side(asked: Mapping[str, float], values: Mapping[str, float], side: str) -> dict[str, float]:
+    """Return an expression with the intensities of a side replaced, ``L`` or ``R``, or of both."""
+    if side not in SIDES:
+        return dict(values)
+    right, left = (dict(values) if own == side else of_side(asked, own) for own in ("R", "L"))
+    return right | {f"{code}L": value for code, value in left.items() if abs(value - right[code]) > SAME}
 
 
 def open_photo_state(editor: Editor, source: Path, before: Path, max_pixels: int) -> PhotoState:
@@ -127,8 +152,17 @@ def open_photo_state(editor: Editor, source: Path, before: Path, max_pixels: int
 
 def draw(work: PhotoState, asked: Mapping[str, float]) -> Edit:
     """Return the preview with the target intensities applied to its chosen face."""
-    changes = work.changes(asked)
-    return chosen(work).towards(lambda shown: dict(shown) | changes)
+    return towards(chosen(work), work, asked)
+
+
+def towards(session: Session, work: PhotoState, asked: Mapping[str, float]) -> Edit:
+    """Return a session's photo with the target intensities; those that are as measured stay as the session's own."""
+    sides = []
+    for side in ("R", "L"):
+        own = of_side(asked, side)
+        sides.append({code: round(x, 2) for code, x in own.items() if abs(x - work.shown[code]) > SAME})
+    right, left = (lambda shown, own=own: dict(shown) | own for own in sides)
+    return session.towards(right) if sides[0] == sides[1] else session.towards(right, left)
 
 
 def chosen(work: PhotoState) -> Session:
@@ -179,11 +213,11 @@ def finish(editor: Editor, work: PhotoState, asked: Mapping[str, float], path: P
     Raises:
         As :meth:`ganimation.editing.editor.Editor.edit`.
     """
-    photo, changes = open_photo(work.source, max_pixels), work.changes(asked)
+    photo = open_photo(work.source, max_pixels)
     session = editor.session(photo, {}, "all")
     middle = _middle(work.preview.faces[work.number - 1].face) / work.scale
     nearest = min(session.faces, key=lambda planned: float(np.linalg.norm(_middle(planned.face) - middle)))
-    replace(session, faces=[nearest]).towards(lambda shown: dict(shown) | changes).save(path)
+    towards(replace(session, faces=[nearest]), work, asked).save(path)
 
 
 def _middle(face: Face) -> NDArray[np.float64]:
@@ -225,5 +259,5 @@ def need(work: PhotoState | None) -> PhotoState:
         FaceError: there is none yet.
     """
     if work is None:
-        raise FaceError("no photo yet; drop one on the left, or take an example")
+        raise FaceError("no photo yet; drop one at Photo, or take an example")
     return work
