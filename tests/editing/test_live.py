@@ -1,7 +1,17 @@
 """A photo driven by frames as they come, from a camera that is a film."""
 
+import os
+import re
+import shutil
 import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,10 +21,11 @@ from ganimation.cli import main
 from ganimation.editing.editor import Editor
 from ganimation.editing.live import LiveDriver
 from ganimation.errors import ActionUnitError, FaceError, MediaError
-from ganimation.media.camera import Camera
-from ganimation.media.clip import Clip
+from ganimation.media.camera import Camera, newest
+from ganimation.media.clip import Clip, Frame
 from ganimation.media.images import read_image
-from tests.conftest import Pixels
+from ganimation.media.screen import open_screen
+from tests.conftest import ROOT, Pixels
 from tests.media.films import film
 
 
@@ -125,6 +136,135 @@ def test_control_c_ends_the_recording_and_keeps_it(
     assert len(list(Clip(out))) == released[0] > 3
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Paced:
+    """A film that poses as a camera: its frames come at its own pace, whether they are taken or not."""
+
+    film: Path
+    RATE = 20.0
+
+    def __init__(self, source: object) -> None:
+        self._frames = [frame.pixels[:, :, ::-1] for frame in Clip(self.film)] * 2
+        self._began = time.monotonic()
+        self._next = 0
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def get(self, what: int) -> float:
+        return self.RATE
+
+    def read(self) -> tuple[bool, Pixels | None]:
+        if self._next == len(self._frames):
+            return False, None
+        time.sleep(max(0.0, self._began + self._next / self.RATE - time.monotonic()))
+        self._next += 1
+        return True, np.ascontiguousarray(self._frames[self._next - 1])
+
+    def release(self) -> None:
+        pass
+
+
+def test_frames_that_come_while_one_is_in_use_are_left_out() -> None:
+    released = threading.Semaphore(0)
+
+    def frames() -> Iterator[Frame]:
+        for number in range(9):
+            yield Frame(np.zeros((1, 1, 3), np.uint8), Fraction(number))
+            if number in (0, 5):
+                released.acquire(timeout=10)
+
+    numbers = []
+    for taken in newest(frames()):
+        numbers.append(int(taken.frame.time))
+        released.release()
+        time.sleep(0.2)  # the rest come meanwhile, up to the next stop
+    assert numbers[0] == 0
+    assert numbers[-1] == 8
+    assert len(numbers) < 6
+
+    def broken() -> Iterator[Frame]:
+        yield Frame(np.zeros((1, 1, 3), np.uint8), Fraction(0))
+        raise MediaError("gone")
+
+    with pytest.raises(MediaError, match="gone"):
+        list(newest(broken()))
+
+
+def test_a_virtual_camera_is_given_the_driven_photo_with_its_latency(
+    portrait: Path, driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent: list[Pixels] = []
+
+    class Device:
+        def __init__(self, width: int, height: int, fps: float, device: str | None) -> None:
+            if device == "/dev/video8":
+                raise RuntimeError("'/dev/video8' does not exist")
+            assert (width, height, fps, device) == (160, 160, Paced.RATE, "/dev/video9")
+
+        def send(self, pixels: Pixels) -> None:
+            sent.append(pixels.copy())
+
+        def close(self) -> None:
+            closed.append(len(sent))
+
+    closed: list[int] = []
+    monkeypatch.setattr(Paced, "film", driver, raising=False)
+    monkeypatch.setattr("cv2.VideoCapture", Paced)
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", SimpleNamespace(Camera=Device))
+    drive = ["drive", str(portrait), "--camera", "0", "--max-side", "160", "--to"]
+    assert main([*drive, "/dev/video9"]) == 0
+    answer = capsys.readouterr()
+    found = re.fullmatch(r"latency (\d+) ms \(95 %: (\d+) ms\), ([\d.]+) frames a second\n", answer.out)
+    assert found is not None
+    assert 1 <= int(found[1]) <= int(found[2])
+    assert closed == [len(sent)]
+    assert 2 < len(sent) <= 38
+    assert sent[0].shape == (160, 160, 3)
+    assert max(moved(frame, sent[0]) for frame in sent) > 0.3
+    for words, message in (
+        ([*drive, "/dev/video8"], "--to /dev/video8: no such virtual camera ('/dev/video8' does not exist); on Linux"),
+        ([*drive, "moon"], "--to moon: it is window, camera, or a device like /dev/video9"),
+        ([*drive, "window", "-o", "x.mp4"], "give a file with -o, or with --camera a screen with --to; one of the two"),
+        (["drive", str(portrait), "--by", str(driver), "--to", "window"], "--to window: only a camera drives live"),
+        (["drive", str(portrait), "--by", str(driver)], "give a file with -o"),
+    ):
+        assert main(words) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_without_a_display_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tkinter", reason="this Python has no Tk")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(MediaError, match="--to window: no display"):
+        open_screen("window", 25)
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no Xvfb on this machine, a display without a screen")
+def test_a_window_shows_the_driven_photo(portrait: Path, driver: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tkinter", reason="this Python has no Tk")
+    code = (
+        "import sys; sys.path.insert(0, '.'); from pathlib import Path\n"
+        "from tests.editing.test_live import Paced; import cv2\n"
+        f"Paced.film = Path({str(driver)!r}); cv2.VideoCapture = Paced\n"
+        "from ganimation.cli import main\n"
+        f"sys.exit(main(['drive', {str(portrait)!r}, '--camera', '0', '--max-side', '160', '--to', 'window']))"
+    )
+    with subprocess.Popen(
+        ["Xvfb", "-displayfd", "1", "-nolisten", "tcp"], stdout=subprocess.PIPE, text=True
+    ) as display:
+        try:
+            assert display.stdout is not None
+            number = display.stdout.readline().strip()
+            done = subprocess.run(
+                [sys.executable, "-c", code], env=os.environ | {"DISPLAY": f":{number}"}, cwd=ROOT, timeout=120,
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        finally:
+            display.terminate()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("latency ")
 
 
 def test_frames_drive_a_photo_from_python(still: Pixels, driver: Path) -> None:

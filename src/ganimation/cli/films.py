@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ganimation.editing.films import Performance, Seen
+    from ganimation.editing.live import LiveDriver
     from ganimation.faces.reader import FaceReader
+    from ganimation.media.camera import Camera, Latency
     from ganimation.media.clip import Clip, Frame
     from ganimation.media.provenance import Provenance
+    from ganimation.media.screen import Screen
 
 
 def add(commands: Any) -> None:
@@ -46,7 +49,11 @@ def add(commands: Any) -> None:
     driver.add_argument("--by", type=Path, metavar="FILM", help="the film whose face drives")
     driver.add_argument("--camera", type=int, metavar="N", help="number of the camera that drives a photo, from 0")
     parser.add_argument("--seconds", type=float, default=0.0, help="length of a recording (default: until Ctrl-C)")
-    add_output(parser, ".mp4, .gif or .webp")
+    parser.add_argument(
+        "--to", default="", metavar="SCREEN",
+        help="with --camera, instead of a file: window, camera (the first virtual one), or a device like /dev/video9",
+    )  # fmt: skip
+    add_output(parser, ".mp4, .gif or .webp", required=False)
     parser.add_argument(
         "--strength", type=float, default=1.0, help="factor of the driver's change, in [0, 2] (default 1)"
     )
@@ -131,6 +138,10 @@ def _watch(reader: "FaceReader", clip: "Clip", number: int) -> "Performance":
 
 
 def _drive(options: argparse.Namespace) -> None:
+    if options.to and options.camera is None:
+        raise MediaError(f"--to {options.to}: only a camera drives live; name one with --camera, or a file with -o")
+    if bool(options.to) == bool(options.output):
+        raise MediaError("give a file with -o, or with --camera a screen with --to; one of the two")
     if options.camera is not None:
         _drive_live(options)
         return
@@ -170,17 +181,19 @@ def _drive(options: argparse.Namespace) -> None:
 
 
 def _drive_live(options: argparse.Namespace) -> None:
-    """Drive a photo by a camera until its time is over or Ctrl-C; what was recorded is kept."""
+    """Drive a photo by a camera until its time is over or Ctrl-C: to a file, which is kept, or to a screen."""
     import signal
 
     from ganimation.editing.films import parse_regions
     from ganimation.editing.live import LiveDriver
-    from ganimation.media.camera import TIME_BASE, Camera
+    from ganimation.media.camera import TIME_BASE, Camera, Latency
     from ganimation.media.clip import Frame, is_clip
     from ganimation.media.images import Photo, check_writable, to_srgb
+    from ganimation.media.screen import open_screen
     from ganimation.media.video import SUFFIXES, shrink, write_timed
 
-    check_writable(options.output, SUFFIXES)
+    if options.output:
+        check_writable(options.output, SUFFIXES)
     if is_clip(options.source):
         raise MediaError(f"{options.source}: a camera drives a photo; drive a film by a film, with --by")
     if options.neutral_frame is not None:
@@ -195,17 +208,37 @@ def _drive_live(options: argparse.Namespace) -> None:
     editor.config.require_aus("driving by a camera")
     session = editor.session(photo, {}, _number(options.face, "--face"))
     live = LiveDriver(session, editor.reader, options.strength, regions, _number(options.driver_face, "--driver-face"))
+    screen = open_screen(options.to, float(camera.rate)) if options.to else None
     made = film_provenance("drive", editor, strength=options.strength, regions=regions)
     tell("look into the camera, at rest for a second; Ctrl-C ends")
     before = signal.signal(signal.SIGINT, lambda number, frame: camera.stop())
+    latency = Latency()
     try:
-        frames = (Frame(live(frame.pixels, float(frame.time)), frame.time) for frame in camera)
-        count = write_timed(frames, options.output, camera.rate, TIME_BASE, provenance=made)
+        if screen is None:
+            frames = (Frame(live(frame.pixels, float(frame.time)), frame.time) for frame in camera)
+            count = write_timed(frames, options.output, camera.rate, TIME_BASE, provenance=made)
+        else:
+            count = _show(camera, live, screen, latency)
     finally:
         signal.signal(signal.SIGINT, before)
     if not live.seen:
-        tell(f"no face in any of the {count} frames; {options.output} does not move")
-    say(options.output)
+        tell(f"no face in any of the {count} frames; {options.output or 'the photo'} does not move")
+    say(options.output or latency.text() or "no frames")
+
+
+def _show(camera: "Camera", live: "LiveDriver", screen: "Screen", latency: "Latency") -> int:
+    """Show the driven photo on a screen until the camera ends or the screen is closed; return the frames shown."""
+    from ganimation.media.camera import newest
+
+    count = 0
+    with screen:
+        for taken in newest(camera):
+            count += 1
+            screen.show(live(taken.frame.pixels, float(taken.frame.time)), latency.text(50))
+            latency.add(taken.at)
+            if screen.closed:
+                camera.stop()
+    return count
 
 
 def _check_side(options: argparse.Namespace) -> None:

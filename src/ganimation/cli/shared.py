@@ -33,9 +33,9 @@ def tell(text: str) -> None:
     print(f"ganimation: {printable(text)}", file=sys.stderr, flush=True)
 
 
-def add_output(parser: argparse.ArgumentParser, text: str) -> None:
+def add_output(parser: argparse.ArgumentParser, text: str, *, required: bool = True) -> None:
     """Add the options --output and --overwrite."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help=text)
+    parser.add_argument("-o", "--output", type=Path, required=required, help=text)
     parser.add_argument("--overwrite", action="store_true", help="let the result replace the file that it is made from")
 
 

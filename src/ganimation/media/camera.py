@@ -1,7 +1,10 @@
 """Live frames of a camera, by OpenCV."""
 
+import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 import cv2
@@ -12,6 +15,71 @@ from ganimation.media.clip import Frame
 
 #: Unit of the frames' times in seconds; the intervals between a camera's frames vary.
 TIME_BASE = Fraction(1, 1000)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A frame, and when it was taken, by ``time.monotonic``."""
+
+    frame: Frame
+    at: float
+
+
+def newest(frames: Iterable[Frame]) -> Iterator[Taken]:
+    """Yield frames as they come; those that come while one is in use are left out, but for the newest.
+
+    A camera's frames that wait in a queue would be shown ever later. What ``frames`` raises is raised here.
+    """
+    waiting: deque[Taken] = deque(maxlen=1)
+    came, ended, failed = threading.Condition(), threading.Event(), list[BaseException]()
+
+    def read() -> None:
+        try:
+            for frame in frames:
+                with came:
+                    waiting.append(Taken(frame, time.monotonic()))
+                    came.notify()
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            with came:
+                ended.set()
+                came.notify()
+
+    thread = threading.Thread(target=read, name="camera", daemon=True)
+    thread.start()
+    while True:
+        with came:
+            came.wait_for(lambda: waiting or ended.is_set())
+            if not waiting:
+                break
+            taken = waiting.popleft()
+        yield taken
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+class Latency:
+    """Times from when frames are taken to when they are shown."""
+
+    def __init__(self) -> None:
+        self._seconds, self._ends = list[float](), list[float]()
+
+    def add(self, taken: float) -> None:
+        """Count a frame that was taken at a time, by ``time.monotonic``, and is shown now."""
+        now = time.monotonic()
+        self._seconds.append(now - taken)
+        self._ends.append(now)
+
+    def text(self, last: int = 0) -> str:
+        """Return median and 95th percentile, and frames a second: of the last frames, 0 for all; empty without any."""
+        seconds, ends = self._seconds[-last:], self._ends[-last:]
+        if len(seconds) < 2:
+            return ""
+        low, high = np.percentile(seconds, [50, 95])
+        rate = (len(ends) - 1) / max(ends[-1] - ends[0], 1e-6)
+        return f"latency {1000 * low:.0f} ms (95 %: {1000 * high:.0f} ms), {rate:.1f} frames a second"
 
 
 class Camera:
