@@ -1,7 +1,11 @@
 """Pictures anyone may have, and the smallest data set, run and model that are real."""
 
 import os
+import signal
 from pathlib import Path
+
+# a shell that starts the tests with & lets them, and the processes that they start, ignore Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: test processes run side by side
 os.environ.setdefault("GANIMATION_C2PA", "off")  # signatures differ each time; their own tests switch them on

@@ -18,6 +18,7 @@ from PIL import Image
 
 from ganimation.action_units import DEFAULT_AUS, EMOTIONS
 from ganimation.cli import main
+from ganimation.media.clip import Clip
 from ganimation.media.images import read_image
 
 
@@ -293,7 +294,7 @@ def test_an_edit_that_changes_nothing_says_so(
     assert main(words) == 0  # nothing was asked, and nothing is said
     assert capsys.readouterr().err == ""
     assert (
-        main(["animate", str(portrait), "--au", f"AU12={shown}", "--seconds", "0.2", "-o", str(tmp_path / "o.gif")])
+        main(["animate", str(portrait), "--au", f"AU12={shown}", "--seconds", "0.2", "-o", str(tmp_path / "o.webp")])
         == 0
     )
     assert "the film shows nothing new" in capsys.readouterr().err
@@ -315,3 +316,40 @@ def test_presets_are_listed_and_described(capsys: pytest.CaptureFixture[str]) ->
     assert "adversarial.weights.cycle_form=norm  the l1 ``norm`` as printed" in capsys.readouterr().out
     assert main(["presets", "papre"]) == 2
     assert "unknown preset 'papre'" in capsys.readouterr().err
+
+
+def test_options_may_come_before_the_photo(portrait: Path, tmp_path: Path) -> None:
+    base, out = ["-o", str(tmp_path / "a.png")], tmp_path / "b.png"
+    assert main(["edit", "--au", "AU12=0.8", "AU06=-0.1", str(portrait), *base]) == 0
+    assert main(["edit", str(portrait), "--au", "AU12=0.8", "--au", "AU06=-0.1", "-o", str(out)]) == 0
+    assert (tmp_path / "a.png").read_bytes() == out.read_bytes()
+
+
+def test_strength_scales_what_has_a_strength(
+    portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = fails(capsys, "edit", portrait, "--au", "AU12=0.8", "--strength", "0.5", "-o", tmp_path / "a.png")
+    assert line == "ganimation: --strength 0.5: it scales --emotion or --like; of --au change the numbers\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gif_is_small_and_films_are_thinned(
+    portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film, gif, thin = (tmp_path / name for name in ("film.mp4", "film.gif", "thin.mp4"))
+    pytest.importorskip("av", reason="the extra films is not installed")
+    animate = ["animate", str(portrait), "--emotion", "happiness", "--seconds", "0.6", "--fps", "20", "-o"]
+    assert main([*animate, str(film)]) == 0
+    assert main([*animate, str(gif)]) == 0
+    with Image.open(gif) as picture:
+        assert (next(iter(Clip(film))).pixels.shape[:2], picture.size) == ((720, 720), (480, 480))
+    assert main(["edit", str(film), "--au", "AU26=0.5", "--fps", "10", "-o", str(thin)]) == 0
+    times = [[float(frame.time) for frame in Clip(path)] for path in (film, thin)]
+    assert len(times[0]) == 12
+    assert times[1] == times[0][::2]
+    capsys.readouterr()
+    assert main(["verify", str(film)]) == 0
+    asked = [line.split() for line in capsys.readouterr().out.splitlines() if "face 1" in line]
+    assert [words[2] for words in asked] == ["AU06", "AU12", "AU25"]  # and not the AUs that are asked to be 0
+    line = fails(capsys, "edit", film, "--au", "AU26=0.5", "--fps", "0", "-o", tmp_path / "x.mp4")
+    assert line == "ganimation: --fps 0: it lies in [1, 120]\n"

@@ -150,6 +150,14 @@ def test_what_pictures_are_taken(editor: Editor, portrait: Path) -> None:
     assert np.array_equal(clear.image, expected.image)
     assert clear.photo.alpha is not None
     assert (clear.photo.alpha == 200).all()
+    content = portrait.read_bytes()
+    by_path = editor.edit(portrait, {"AU12": 0.9}).image
+    for given in (content, bytearray(content), memoryview(content)):
+        assert np.array_equal(editor.edit(given, {"AU12": 0.9}).image, by_path)
+    with pytest.raises(MediaError, match="the picture: not a picture in a format"):
+        editor.read(b"not a picture")
+    with pytest.raises(MediaError, match="a float; a photo is a path, bytes"):
+        editor.read(0.5)  # type: ignore[arg-type]
     grey = editor.edit(pixels[:, :, 1], {"AU12": 0.9}).image
     assert np.ptp(grey.astype(int), axis=2).max() == 0
     assert np.array_equal(editor.edit(pixels[:, :, 1:2], {"AU12": 0.9}).image, grey)

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0; 2 with one line on stderr for bad input or an error of the operating system; 130 for
         Ctrl-C; 141 if the reader of standard output has closed the pipe.
     """
-    options = build_parser().parse_args(arguments)
+    options = build_parser().parse_args(separated(sys.argv[1:] if arguments is None else arguments))
     try:
         command: Callable[[argparse.Namespace], None] = options.command
         command(options)
@@ -40,6 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ganimation: {interrupt}" if str(interrupt) else "ganimation: stopped", file=sys.stderr)
         return 130
     return 0
+
+
+def separated(words: Sequence[str]) -> list[str]:
+    """Return words with ``--au`` before each of its values, so that what follows them is not taken for one of them."""
+    result: list[str] = []
+    within = False
+    for word in words:
+        within = word == "--au" or (within and "=" in word and not word.startswith("-"))
+        if within and word != "--au" and result[-1] != "--au":
+            result.append("--au")
+        result.append(word)
+    return result
 
 
 def console() -> NoReturn:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganimation.cli import films
 from ganimation.cli.shared import (
+    SIDE_HELP,
     UNMOVED,
     add_command,
     add_expression,
@@ -18,6 +19,7 @@ from ganimation.cli.shared import (
     check_output,
     chosen_face,
     film_provenance,
+    longest_side,
     max_pixels,
     open_editor,
     open_photo,
@@ -60,6 +62,7 @@ def _add_edit(commands: Any) -> None:
     parser = add_command(commands, "edit", _edit, "change the expression of a photo, a film, or many photos")
     add_expression(parser)
     add_output(parser, ".jpg, .png, .webp or .tif; of a film: .mp4, .gif or .webp; of many photos: a folder")
+    parser.add_argument("--fps", type=float, help="of a film: frames a second of the result, at most its own")
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help="photos edited at once (default: all cores)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the ranges in a table (default 0)")
 
@@ -142,7 +145,7 @@ def _add_animate(commands: Any) -> None:
         "--timeline", type=Path, metavar="FILE", help="keyframes (JSON), or a CSV of AUs: docs/films.md"
     )
     parser.add_argument("--one-way", action="store_true", help="end at the expression instead of coming back")
-    parser.add_argument("--max-side", type=int, default=1080, help="longest side of the film in pixels (default 1080)")
+    parser.add_argument("--max-side", type=int, help=SIDE_HELP)
 
 
 def _animate(options: argparse.Namespace) -> None:
@@ -156,8 +159,7 @@ def _animate(options: argparse.Namespace) -> None:
 
     check_writable(options.output, SUFFIXES)
     check_output(options, options.photo)
-    if not 16 <= options.max_side <= 8192:
-        raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
+    side = longest_side(options)
     which = chosen_face(options.face)
     frames = alphas(options.seconds, options.fps, options.easing, back=not options.one_way)
     editor = open_editor(options)
@@ -167,7 +169,7 @@ def _animate(options: argparse.Namespace) -> None:
     if options.timeline:
         editor.config.require_aus("a timeline")
     timeline = read_timeline(options.timeline, editor.config.aus) if options.timeline else None
-    photo = Photo(shrink(to_srgb(open_photo(options, options.photo)), options.max_side))
+    photo = Photo(shrink(to_srgb(open_photo(options, options.photo)), side))
     film: Iterator[Pixels]
     if timeline is None:
         count, film = len(frames), editor.animate(photo, requests, frames, which)

@@ -5,12 +5,14 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganimation.action_units import REGIONS
 from ganimation.cli.shared import (
+    SIDE_HELP,
     UNMOVED,
     add_command,
     add_limit,
@@ -19,6 +21,7 @@ from ganimation.cli.shared import (
     check_output,
     chosen_face,
     film_provenance,
+    longest_side,
     open_editor,
     open_photo,
     progress,
@@ -68,7 +71,8 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--face", default="largest", help="face to change: largest (default), or a number from 1")
     parser.add_argument("--driver-face", default="largest", help="driving face: largest (default), or a number from 1")
-    parser.add_argument("--max-side", type=int, default=1080, help="longest side of a photo's film (default 1080)")
+    parser.add_argument("--max-side", type=int, help=SIDE_HELP)
+    parser.add_argument("--fps", type=float, help="frames a second of the result, at most the film's (default: all)")
     add_model(parser)
     add_limit(parser)
 
@@ -88,7 +92,7 @@ def edit_film(options: argparse.Namespace) -> None:
     seen = Seen()
     requests = read_expression(options, editor)
     frames = edit(editor.reader, editor.planner, clip, requests, seen, number)
-    _write(_unless_empty(frames, seen), clip, clip, options.output, film_provenance("edit", editor, requests))
+    _write(_unless_empty(frames, seen), clip, options, film_provenance("edit", editor, requests))
     _tell(clip, options.output, seen)
 
 
@@ -153,7 +157,6 @@ def _drive(options: argparse.Namespace) -> None:
     check_writable(options.output, SUFFIXES)
     if not is_clip(options.by):
         raise MediaError(f"{options.by}: not a film; a driver moves, so give one (.mp4, .mov, .webm, ...)")
-    _check_side(options)
     number, driving = _number(options.face, "--face"), _number(options.driver_face, "--driver-face")
     regions = parse_regions(options.regions) if options.regions else REGIONS
     check_output(options, options.by, options.source)
@@ -162,7 +165,7 @@ def _drive(options: argparse.Namespace) -> None:
     editor = open_editor(options)
     editor.config.require_aus("driving by a film")
     if isinstance(source, Photo):
-        still = Photo(shrink(to_srgb(source), options.max_side))
+        still = Photo(shrink(to_srgb(source), longest_side(options)))
         session = editor.session(still, {}, number)
     performance = _watch(editor.reader, driver, driving)
     changes = performance.changes(performance.neutral(options.neutral_frame), options.strength, regions)
@@ -170,11 +173,11 @@ def _drive(options: argparse.Namespace) -> None:
     made = film_provenance("drive", editor, strength=options.strength, regions=regions)
     if isinstance(source, Photo):
         frames = _count(drive_photo(session, performance, changes), session.photo.pixels, seen)
-        _write(frames, driver, driver, options.output, made)
+        _write(frames, driver, options, made)
         _tell(driver, options.output, seen)
     else:
         frames = drive_film(editor.reader, editor.planner, source, performance, changes, seen, number)
-        _write(_unless_empty(frames, seen), source, source, options.output, made)
+        _write(_unless_empty(frames, seen), source, options, made)
         _tell(source, options.output, seen)
         _tell(driver, options.output, None)
     say(options.output)
@@ -200,9 +203,8 @@ def _drive_live(options: argparse.Namespace) -> None:
         raise MediaError("--neutral-frame: a camera's neutral is its first second; leave it out")
     if not 0 <= options.seconds <= 3600:
         raise MediaError(f"--seconds {options.seconds:g}: it lies in [0, 3600]")
-    _check_side(options)
     regions = parse_regions(options.regions) if options.regions else REGIONS
-    photo = Photo(shrink(to_srgb(open_photo(options, options.source)), options.max_side))
+    photo = Photo(shrink(to_srgb(open_photo(options, options.source)), longest_side(options)))
     camera = Camera(options.camera, options.seconds)
     editor = open_editor(options)
     editor.config.require_aus("driving by a camera")
@@ -241,11 +243,6 @@ def _show(camera: "Camera", live: "LiveDriver", screen: "Screen", latency: "Late
     return count
 
 
-def _check_side(options: argparse.Namespace) -> None:
-    if not 16 <= options.max_side <= 8192:
-        raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
-
-
 def _open(path: Path) -> "Clip":
     from ganimation.media.clip import Clip
 
@@ -255,13 +252,19 @@ def _open(path: Path) -> "Clip":
     return clip
 
 
-def _write(frames: "Iterable[Frame]", like: "Clip", sound: "Clip", output: Path, made: "Provenance") -> None:
-    """Write frames at the rate of the film ``like``, with the sound track of the film ``sound``."""
-    from ganimation.media.video import write_timed
+def _write(frames: "Iterable[Frame]", like: "Clip", options: argparse.Namespace, made: "Provenance") -> None:
+    """Write frames at the rate of the film ``like``, or at the lower one of --fps, with its sound track."""
+    from ganimation.media.video import thinned, write_timed
 
+    rate, output = like.rate, options.output
+    if options.fps is not None:
+        if not 1 <= options.fps <= 120:
+            raise MediaError(f"--fps {options.fps:g}: it lies in [1, 120]")
+        rate = min(rate, Fraction(options.fps).limit_denominator(1001))
+        frames = thinned(frames, rate)
     with progress("frames") as advance:
         counted = (advance(number, max(number, like.count)) or frame for number, frame in enumerate(frames, start=1))
-        write_timed(counted, output, like.rate, like.time_base, sound, made)
+        write_timed(counted, output, rate, like.time_base, like, made)
 
 
 def _count(frames: "Iterable[Frame]", still: "NDArray[np.uint8]", seen: "Seen") -> "Iterator[Frame]":

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ganimation.media.provenance import Provenance
 
 
+#: Longest side in pixels of a film of a photo, and of a GIF, whose pictures are hardly compressed.
+FILM_SIDE, GIF_SIDE = 1080, 480
+SIDE_HELP = f"longest side in pixels of a film of a photo (default {FILM_SIDE}, of a GIF {GIF_SIDE})"
+
 #: The notice where no frame of a film differs from its source.
 UNMOVED = "the film shows nothing new: what was asked changes no pixel with this model; ask for more"
 
@@ -72,8 +76,8 @@ def add_expression(parser: argparse.ArgumentParser) -> None:
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Add the options of the target expression, of the model and of the size limit."""
     parser.add_argument(
-        "--au", nargs="+", action="extend", default=[], metavar="AU=X",
-        help="intensity in [0, 1] (AU12=0.8), or a change of what the photo shows (AU12=+0.3)",
+        "--au", action="append", default=[], metavar="AU=X",
+        help="one or more: intensity in [0, 1] (AU12=0.8), or a change of what the photo shows (AU12=+0.3)",
     )  # fmt: skip
     parser.add_argument("--expression", type=Path, metavar="JSON", help='a file like {"AU12": 0.8, "AU06": "+0.3"}')
     parser.add_argument(
@@ -134,6 +138,10 @@ def read_expression(options: argparse.Namespace, editor: "Editor") -> tuple[Requ
         )
     if (options.neutral or options.regions) and not options.like:
         raise ActionUnitError("--neutral and --regions belong to --like; name the photo to copy, or leave them out")
+    if options.strength != 1.0 and not (options.like or options.emotion):
+        raise ActionUnitError(
+            f"--strength {options.strength:g}: it scales --emotion or --like; of --au change the numbers"
+        )
     asked: dict[str, Request] = {}
     if options.like:
         asked |= {request.name: request for request in _read_like(options, editor)}
@@ -153,6 +161,19 @@ def _read_like(options: argparse.Namespace, editor: "Editor") -> tuple[Request, 
     paths = [path for path in (options.like, options.neutral) if path is not None]
     other, *neutral = (open_photo(options, path) for path in paths)
     return editor.like(other, strength=options.strength, regions=regions, neutral=neutral[0] if neutral else None)
+
+
+def longest_side(options: argparse.Namespace) -> int:
+    """Return --max-side, or what a film in the output's format has by default.
+
+    Raises:
+        MediaError: it is out of range.
+    """
+    gif = options.output is not None and options.output.suffix.lower() == ".gif"
+    side: int = options.max_side or (GIF_SIDE if gif else FILM_SIDE)
+    if options.max_side is not None and not 16 <= options.max_side <= 8192:
+        raise MediaError(f"--max-side {options.max_side}: it lies in 16..8192 pixels")
+    return side
 
 
 def film_provenance(

@@ -19,11 +19,11 @@ from ganimation.expressions import emotion_choice, expression_requests, requests
 from ganimation.faces.reader import Face, FaceReader
 from ganimation.hub import find_model
 from ganimation.media.clip import Clip, Frame
-from ganimation.media.images import Photo, decode, photo_from_array, read_image
+from ganimation.media.images import Photo, decode, photo_from_array, read_image, read_image_bytes
 from ganimation.model import GENERATOR, ONNX, ModelConfig, bundled
 
 Pixels = NDArray[np.uint8]
-PhotoLike = Photo | Pixels | Image.Image | str | os.PathLike[str]
+PhotoLike = Photo | Pixels | Image.Image | bytes | bytearray | memoryview | str | os.PathLike[str]
 Expression = str | Mapping[str, float | str] | Mapping[str, float] | Sequence[Request]
 
 
@@ -104,7 +104,8 @@ class Editor:
         """Return the photo with an expression.
 
         Args:
-            photo: a path, a :class:`Photo`, an image of Pillow, or uint8: RGB (H, W, 3), RGBA (H, W, 4) or grey (H, W).
+            photo: a path, the bytes of a file, a :class:`Photo`, an image of Pillow, or uint8: RGB (H, W, 3), RGBA
+                (H, W, 4) or grey (H, W).
             expression: intensity by AU, as in ``{"AU12": 0.8, "AU06": "+0.3"}``, where a string may be relative; a
                 named expression such as ``"happiness"``; or parsed requests, as of :meth:`emotion` and :meth:`like`.
                 AUs that are not named keep what the photo shows.
@@ -235,7 +236,8 @@ def as_photo(photo: PhotoLike) -> Photo:
     """Return a :class:`Photo` of what a caller may pass.
 
     Raises:
-        MediaError: a file that cannot be read, or an array that is not uint8 (H, W), (H, W, 3) or (H, W, 4).
+        MediaError: a file that cannot be read, an array that is not uint8 (H, W), (H, W, 3) or (H, W, 4), or something
+            else.
     """
     if isinstance(photo, Photo):
         return photo
@@ -243,4 +245,8 @@ def as_photo(photo: PhotoLike) -> Photo:
         return photo_from_array(photo)
     if isinstance(photo, Image.Image):
         return decode(photo)
+    if isinstance(photo, bytes | bytearray | memoryview):
+        return read_image_bytes(photo)
+    if not isinstance(photo, str | os.PathLike):
+        raise MediaError(f"a {type(photo).__name__}; a photo is a path, bytes, an image of Pillow or an array")
     return read_image(photo)

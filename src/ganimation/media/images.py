@@ -6,6 +6,7 @@ profile and EXIF. Edits see upright RGB uint8 only; :func:`write_image` puts the
 
 import io
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -139,6 +140,17 @@ def read_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
         raise MediaError(f"{path}: {what}") from error
     except Exception as error:  # a damaged file makes the decoders raise nearly anything
         raise MediaError(f"{path}: damaged, cut short or unreadable ({error})") from error
+
+
+def read_image_bytes(content: bytes | bytearray | memoryview, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read a photograph that is in memory as the bytes of a file; see :func:`read_image`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "the picture"
+        path.write_bytes(content)
+        try:
+            return replace(read_image(path, max_pixels), source=None, unchanged=False)
+        except MediaError as error:
+            raise MediaError(str(error).replace(str(path), path.name)) from None
 
 
 def _check_size(path: Path, image: Image.Image, max_pixels: int) -> None:

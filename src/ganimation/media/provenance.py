@@ -76,12 +76,19 @@ class Provenance:
         return made
 
     def requests(self) -> list[tuple[int, str, str]]:
-        """Return number, AU and request of each face, ``(1, "AU12", "0.10 to 0.80")``."""
-        return [
-            (number, name, f"{value[0]:.2f} to {value[1]:.2f}" if isinstance(value, list) else str(value))
-            for number, face in enumerate(self.faces, start=1)
-            for name, value in face.get("aus", face.get("asked", {})).items()
-        ]
+        """Return number, AU and request of each face, ``(1, "AU12", "0.10 to 0.80")``.
+
+        Of a film, whose recipe names all AUs of an expression, those that are asked to be 0 are left out, unless all
+        are.
+        """
+        found = []
+        for number, face in enumerate(self.faces, start=1):
+            asked = face.get("aus", face.get("asked", {}))
+            moving = {name: value for name, value in asked.items() if value != 0} or asked
+            for name, value in moving.items():
+                change = f"{value[0]:.2f} to {value[1]:.2f}" if isinstance(value, list) else str(value)
+                found.append((number, name, change))
+        return found
 
 
 def _is_face(face: Mapping[str, Any]) -> bool:

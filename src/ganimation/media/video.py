@@ -48,6 +48,16 @@ def write_film(
     )
 
 
+def thinned(frames: Iterable[Frame], rate: Fraction) -> Iterator[Frame]:
+    """Yield at most ``rate`` frames a second, each the first at or after the time that is due."""
+    due = None
+    for frame in frames:
+        if due is None or frame.time >= due:
+            due = (frame.time if due is None else due) + 1 / rate
+            due = max(due, frame.time)  # after a gap nothing is made up for
+            yield frame
+
+
 def write_timed(
     frames: Iterable[Frame],
     path: str | os.PathLike[str],
