@@ -1,6 +1,6 @@
 """The Python of the documentation runs as it stands."""
 
-import importlib
+import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -47,3 +47,16 @@ def test_symbols_that_the_paper_s_page_names_exist() -> None:
             break
         else:
             raise AssertionError(f"{name} is no symbol")
+
+
+def test_results_are_short_and_every_table_has_its_command() -> None:
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert len(results.splitlines()) <= 200
+    commands = (ROOT / "scripts" / "results").read_text(encoding="utf-8")
+    written = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tools").glob("*.py"))
+    pages = results + (ROOT / "docs" / "instruments.md").read_text(encoding="utf-8")
+    for mark in re.findall(r"<!-- ([a-z-]+) -->", pages):
+        assert f"<!-- /{mark} -->" in pages
+        assert re.search(rf"(--mark|tools.put) {mark}\b", commands) or f'"{mark}"' in written, mark
+    for tool in re.findall(r"-m (tools\.\w+|benchmarks\.\w+)", commands):
+        assert importlib.util.find_spec(tool), tool

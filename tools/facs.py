@@ -109,8 +109,9 @@ def agreement(predictions: Array, codes: Array) -> list[tuple[float, float]]:
 
 
 def write_between(mark: str, text: str) -> None:
-    """Put a text between its marks in docs/results.md."""
-    page = ROOT / "docs" / "results.md"
+    """Put a text between its marks in docs/results.md or docs/instruments.md."""
     start, end = f"<!-- {mark} -->\n", f"\n<!-- /{mark} -->"
+    pages = [ROOT / "docs" / name for name in ("results.md", "instruments.md")]
+    page = next(page for page in pages if start in page.read_text(encoding="utf-8"))
     head, rest = page.read_text(encoding="utf-8").split(start, 1)
     page.write_text(f"{head}{start}{text}{end}{rest.split(end, 1)[1]}", encoding="utf-8")

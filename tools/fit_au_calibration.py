@@ -2,7 +2,7 @@
 
 Reads a CSV of codes (columns ``file``, ``identity`` and ``AU1`` ... ``AU43``; 0 absent, 1-5 for A-E, -1 present but
 uncoded) and the photos it names; writes ``src/ganimation/faces/assets/au_calibration.npz`` and the table between the
-``au-calibration`` marks of docs/results.md.
+``au-calibration`` marks of docs/instruments.md.
 
     python -m tools.fit_au_calibration CODES.csv PHOTOS
 """
@@ -72,7 +72,7 @@ def blink_scale(scores: Array, closed: Array, codes: Array) -> tuple[float, floa
 
 
 def write_table(full: list[tuple[float, float]], landmarks: list[tuple[float, float]], codes: Array) -> str:
-    """Return the table and put it between its marks in docs/results.md."""
+    """Return the table and put it between its marks in docs/instruments.md."""
     lines = [
         "| AU | photos that show it | ICC(3,1) | PCC | ICC, landmarks alone | PCC, landmarks alone |",
         "|---|--:|--:|--:|--:|--:|",

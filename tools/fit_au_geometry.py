@@ -1,7 +1,8 @@
 """Fit how far each AU moves the 478 landmarks of a face, from human FACS codes; measure it on people never seen.
 
 Reads a CSV of codes (see ``tools/facs.py``) and the photos it names; writes
-``src/ganimation/faces/assets/au_displacements.npz`` and the table between the ``au-geometry`` marks of docs/results.md.
+``src/ganimation/faces/assets/au_displacements.npz`` and the table between the ``au-geometry`` marks of
+docs/instruments.md.
 
 Landmarks are laid on the mean face in three dimensions by those that no muscle moves, which takes pose and size out.
 Per person, the deviations from the person's own mean are regressed (ridge) on the deviations of the codes; mirrored

@@ -2,7 +2,7 @@
 
 Reads a CSV of codes (see ``tools/facs.py``) and a data set that ``ganimation prepare`` made of the photos it names, all
 splits; writes ``au_judge.npz`` (pixels) and ``au_geometry.npz`` (68 landmarks) in ``src/ganimation/evaluation/assets``,
-and the tables between the ``au-judge`` and ``emotion-vote`` marks of docs/results.md.
+and the tables between the ``au-judge`` and ``emotion-vote`` marks of docs/instruments.md.
 
     python -m tools.fit_au_judge CODES.csv DATASET
 """

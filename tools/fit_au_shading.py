@@ -1,7 +1,7 @@
 """Fit how each AU darkens and brightens a face, from photos of the same people; measure it on people never seen.
 
 Reads a data set that ``ganimation prepare`` made of photos with sessions; writes
-``src/ganimation/faces/assets/au_shading.npz`` and the table between the ``au-shading`` marks of docs/results.md.
+``src/ganimation/faces/assets/au_shading.npz`` and the table between the ``au-shading`` marks of docs/instruments.md.
 
 Every photo is warped onto the mean face by its landmarks, so that a fold lies where it does on other people. Per
 session, the logarithm of its brightness, less that of the whole face, is regressed (ridge) on the AUs, both as

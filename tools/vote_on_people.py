@@ -5,7 +5,7 @@
 What it does not name of people it need not name of edits: the share is what an edit can be compared with. People are
 divided in thirds by the brightness of their faces: a vote that reads dark skin worse would blame a generator for it.
 Prints a table with 95 % bootstrap intervals over people and with ``--mark`` writes it between those marks of
-docs/results.md.
+docs/instruments.md.
 """
 
 import argparse

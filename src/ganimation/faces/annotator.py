@@ -10,7 +10,7 @@ mirror image get the same AUs:
   miss.
 
 AU45 is not in the codes; it is the mean of the two eyeBlink scores, rescaled: 0 is the median of open eyes, 1 are shut
-ones. Coefficients are made by ``tools/fit_au_calibration.py`` and accuracy by AU stands in docs/results.md.
+ones. Coefficients are made by ``tools/fit_au_calibration.py`` and accuracy by AU stands in docs/instruments.md.
 """
 
 import io

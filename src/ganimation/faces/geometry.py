@@ -7,7 +7,7 @@ A face's landmarks are those of the mean face, laid on the photo by an affine fr
 An AU of intensity 1 moves landmark i by ``frame[:, :2] @ displacements[k, i]``; changes of several AUs add up. Lids
 are the exception: AU45 moves them by the eye's own opening, so that it closes every eye. Lids and lips stop where they
 meet. The displacements are the asset ``au_displacements.npz``, made by ``tools/fit_au_geometry.py``; how much of
-human movement they explain is in docs/results.md.
+human movement they explain is in docs/instruments.md.
 """
 
 import io
