@@ -25,9 +25,11 @@ def stargan(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_models_of_aus_and_of_emotions_sit_side_by_side(model: Path, stargan: Path, dataset: Path) -> None:
-    copy, muscles, rival = compare([model, stargan], dataset, "train", 2)
-    assert [copy.name, muscles.name, rival.name] == ["copy", model.name, "stargan"]
-    assert (copy.identity[0], copy.zero_edit, copy.parameters) == (0, 99, 0)
+    copy, warp, muscles, rival = compare([model, stargan], dataset, "train", 2)
+    assert [copy.name, warp.name, muscles.name, rival.name] == ["copy", "warp", model.name, "stargan"]
+    assert (copy.identity[0], copy.sharpness, copy.zero_edit, copy.parameters) == (0, 1, 99, 0)
+    assert warp.identity[0] > 0
+    assert 0.5 < muscles.sharpness < 1.5
     assert muscles.identity[0] > 0
     assert muscles.zero_edit > 60
     assert rival.zero_edit < 60
@@ -49,7 +51,7 @@ def test_the_command_compares_where_a_model_knows_emotions(
     assert main([*command, "--compare", str(model)]) == 0
     assert "| stargan |" in capsys.readouterr().out
     rows = json.loads((report / "comparison.json").read_text())
-    assert [row["name"] for row in rows] == ["copy", "stargan", model.name]
+    assert [row["name"] for row in rows] == ["copy", "warp", "stargan", model.name]
     assert (report / "comparison.md").read_text().startswith("| method |")
 
 

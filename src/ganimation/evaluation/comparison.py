@@ -20,7 +20,7 @@ from ganimation.evaluation.evaluators import Evaluators
 from ganimation.evaluation.exam import choose_split, named
 from ganimation.evaluation.judges import EMOTIONS
 from ganimation.evaluation.measures import frechet, interval
-from ganimation.evaluation.methods import Model
+from ganimation.evaluation.methods import Method, Model, Warp
 from ganimation.files import atomic
 from ganimation.model import GENERATOR
 
@@ -41,6 +41,7 @@ class Row:
         recognised: share of the edited faces in which the vote sees the emotion that was asked.
         by_emotion: the same of each emotion.
         identity: distance of dlib's embedding to the photo; the same person: below .6.
+        sharpness: gradient of the edited faces, as a share of the photos' own; blur takes it below 1, noise above.
         frechet: distance of the edited faces to photos with these emotions, by EfficientNet-lite0's features.
         zero_edit: PSNR in dB of the face that is asked to stay as it is; at most 99.
         parameters: millions of trainable numbers of the generator; 0 of a copy.
@@ -51,6 +52,7 @@ class Row:
     recognised: Ranged
     by_emotion: Mapping[str, float]
     identity: Ranged
+    sharpness: float
     frechet: float
     zero_edit: float
     parameters: float
@@ -64,7 +66,7 @@ def compare(
     faces: int = 24,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Row]:
-    """Return a row a method, a copy of the photo first.
+    """Return a row a method, after those of a copy of the photo and of a warp of its landmarks.
 
     Args:
         models: folders, with AUs or emotions.
@@ -90,7 +92,9 @@ def compare(
     crops = np.stack([dataset.image(int(row)) for row in neutral])
     photos = evaluators.features(np.stack([dataset.image(int(row)) for row in true])).pooled
     known = [evaluators.look(crop, emotions=False, identity=True).identity for crop in crops]
-    methods: list[tuple[str, Model | None, Path | None]] = [("copy", None, None)]
+    points = np.stack([dataset.landmarks(row) for row in range(len(dataset))])
+    warp = Warp(dataset.aus.astype(np.float64), points)
+    methods: list[tuple[str, Method | None, Path | None]] = [("copy", None, None), ("warp", warp, None)]
     methods += [(name, model, path) for path, (name, model) in zip(models, named(models), strict=True)]
     rows = []
     for number, (name, model, path) in enumerate(methods):
@@ -112,7 +116,7 @@ def _examine(
     evaluators: Evaluators,
 ) -> Row:
     """Ask a method for every emotion of every face; return its row."""
-    pictures, (recognised, distances) = [], np.full((2, len(crops), len(ASKED)), np.nan)
+    pictures, (recognised, distances, sharp) = [], np.full((3, len(crops), len(ASKED)), np.nan)
     for face, crop in enumerate(crops):
         for column, emotion in enumerate(ASKED):
             image = edits.edit(crop, shown[face], emotion)
@@ -121,14 +125,16 @@ def _examine(
             look = evaluators.look(image, emotions=True, identity=True)
             recognised[face, column] = EMOTIONS[int(look.emotions.mean(axis=0).argmax())] == emotion
             distances[face, column] = np.linalg.norm(look.identity - known[face])
+            sharp[face, column] = _gradient(image) / _gradient(crop)
             pictures.append(image)
     still = [edits.edit(crop, own, "") for crop, own in zip(crops, shown, strict=True)]
     psnr = [_psnr(image, crop) for image, crop in zip(still, crops, strict=True) if image is not None]
     distance = frechet(evaluators.features(np.stack(pictures)).pooled, photos)
     asked = np.isfinite(recognised).all(axis=0)
     means = np.where(asked, np.nan_to_num(recognised).mean(axis=0), np.nan)
+    by_emotion = dict(zip(ASKED, means.tolist(), strict=True))
     return Row(
-        name, _ranged(recognised), dict(zip(ASKED, means.tolist(), strict=True)), _ranged(distances), distance,
+        name, _ranged(recognised), by_emotion, _ranged(distances), float(np.nanmean(sharp)), distance,
         float(np.mean(psnr)), edits.parameters, edits.milliseconds,
     )  # fmt: skip
 
@@ -136,7 +142,7 @@ def _examine(
 class _EmotionEdits:
     """A method that is asked for emotions by their names, whether it knows AUs or emotions; a copy if ``None``."""
 
-    def __init__(self, model: Model | None, path: Path | None, aus: Sequence[str]) -> None:
+    def __init__(self, model: Method | None, path: Path | None, aus: Sequence[str]) -> None:
         self._model, self._aus, self._seconds = model, aus, list[float]()
         self.parameters = 0.0 if path is None else (path / GENERATOR).stat().st_size / 2e6  # in half precision
 
@@ -149,18 +155,21 @@ class _EmotionEdits:
         """Return a face with an emotion, or as it is where that is empty; ``None`` where it is not known."""
         if self._model is None:
             return crop
-        config = self._model.config
+        emotions: tuple[str, ...] = ()
+        aus = tuple(self._aus)
+        if isinstance(self._model, Model):
+            emotions, aus = self._model.config.emotions, self._model.config.aus
         own = dict(zip(self._aus, shown.tolist(), strict=True))
-        source = np.array([own.get(name, 0.0) for name in config.entries])
+        source = np.array([own.get(name, 0.0) for name in emotions or aus])
         target = source
-        if config.emotions:
-            if emotion and emotion not in config.emotions:
+        if emotions:
+            if emotion and emotion not in emotions:
                 return None
-            target = np.array([float(name == (emotion or "neutral")) for name in config.entries])
+            target = np.array([float(name == (emotion or "neutral")) for name in emotions])
         elif emotion:
             recipe = RECIPES[emotion]
-            rest = [source[i] if code == "AU45" else 0.0 for i, code in enumerate(config.aus)]
-            target = np.array([recipe.get(code, rest[i]) for i, code in enumerate(config.aus)])
+            rest = [source[i] if code == "AU45" else 0.0 for i, code in enumerate(aus)]
+            target = np.array([recipe.get(code, rest[i]) for i, code in enumerate(aus)])
         began = time.perf_counter()
         image: Pixels = self._model(crop, source, target).image
         self._seconds.append(time.perf_counter() - began)
@@ -173,6 +182,12 @@ def _ranged(values: Array) -> Ranged:
     return float(of_faces.mean()), low, high
 
 
+def _gradient(image: Pixels) -> float:
+    """Return the mean difference of neighbouring grey levels."""
+    grey = image.astype(np.float64).mean(axis=2)
+    return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()) or 1.0
+
+
 def _psnr(image: Pixels, crop: Pixels) -> float:
     error = float(np.square(image.astype(np.float64) - crop).mean())
     return min(99.0, float(10 * np.log10(255**2 / error))) if error else 99.0
@@ -180,11 +195,27 @@ def _psnr(image: Pixels, crop: Pixels) -> float:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the results as a Markdown table."""
-    head = ["method", "recognised", *ASKED, "identity", "Fréchet", "zero edit, dB", "parameters, millions", "ms"]
+    head = [
+        "method",
+        "recognised",
+        *ASKED,
+        "identity",
+        "sharpness",
+        "Fréchet",
+        "zero edit, dB",
+        "parameters, millions",
+        "ms",
+    ]
     lines = [f"| {' | '.join(head)} |", "|---" + "|--:" * (len(head) - 1) + "|"]
     for row in rows:
         cells = [row.name, _text(row.recognised), *(_part(row.by_emotion[name]) for name in ASKED), _text(row.identity)]
-        cells += [f"{row.frechet:.0f}", f"{row.zero_edit:.1f}", f"{row.parameters:.1f}", f"{row.milliseconds:.0f}"]
+        cells += [
+            f"{row.sharpness:.2f}",
+            f"{row.frechet:.0f}",
+            f"{row.zero_edit:.1f}",
+            f"{row.parameters:.1f}",
+            f"{row.milliseconds:.0f}",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
