@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from ganimation.action_units import DEFAULT_AUS, Request
+from ganimation.cli import main
 from ganimation.editing.editor import Editor
 from ganimation.errors import ActionUnitError, FaceError, MediaError
 from ganimation.evaluation import figures
-from ganimation.evaluation.figures import FIGURES, SIDE, FigureInput, Sheet
+from ganimation.evaluation.figures import FIGURES, LIMITS, SIDE, FigureInput, Sheet
 from ganimation.media.images import Photo, read_image
 
 SMILE = (Request("AU12", 0.8), Request("AU06", 0.3, relative=True))
@@ -117,3 +118,15 @@ def test_what_cannot_be_drawn_is_said(order: FigureInput, tmp_path: Path) -> Non
         with pytest.raises(FaceError):
             figures.draw(name, wall, tmp_path / "figure.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_limits_are_titled_as_in_the_paper(model: Path, portrait: Path, tmp_path: Path) -> None:
+    photo = read_image(portrait)
+    editor = Editor(model, threads=1)
+    names = ["animal", "mine.jpg", "sketch", "sculpture"]
+    order = FigureInput(editor, [(name, photo) for name in names], editor.emotion("happiness"))
+    assert FIGURES["limits"](order).row_labels == [LIMITS["sculpture"], LIMITS["sketch"], LIMITS["animal"], "mine.jpg"]
+    assert [text.split(":")[0] for text in LIMITS.values()] == ["success"] * 6 + ["failure"] * 3
+    words = [f"sketch={portrait}", str(portrait), "-o", str(tmp_path / "limits.png"), "--model", str(model)]
+    assert main(["figure", "limits", *words]) == 0
+    assert (tmp_path / "limits.png").stat().st_size > 10_000

@@ -92,8 +92,10 @@ def _add_figure(commands: Any) -> None:
     names = "interpolation, single-aus, attention, emotions, comparison, variability, wild, limits, muscles"
     parser.add_argument("name", help=f"which: {names}")
     parser.add_argument(
-        "photos", type=Path, nargs="+", metavar="PHOTO", help="single-aus, attention, variability, muscles: one"
-    )
+        "photos", nargs="+", metavar="PHOTO",
+        help="single-aus, attention, variability, muscles: one; limits: also CATEGORY=PHOTO, with the categories of "
+        "Sec. 6.6: sculpture, drawing, texture, anthropomorphic, illumination, sketch; extreme, nonhuman, animal",
+    )  # fmt: skip
     add_target(parser)
     parser.add_argument("--compare", nargs="+", default=[], metavar="MODEL", help="models of the figure comparison")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random expressions (default 0)")
@@ -105,15 +107,26 @@ def _figure(options: argparse.Namespace) -> None:
 
     if options.seed < 0:
         raise ActionUnitError(f"--seed {options.seed}: at least 0")
-    check_output(options, *options.photos)
+    named = [_category(text, options.name) for text in options.photos]
+    check_output(options, *(path for _, path in named))
     if not (options.au or options.emotion or options.expression or options.like):
         options.emotion = "happiness"
     editor = open_editor(options)
-    photos = [(path.name, open_photo(options, path)) for path in options.photos]
+    photos = [(name, open_photo(options, path)) for name, path in named]
     others = [_named_editor(path, options) for path in options.compare]
     order = figures.FigureInput(editor, photos, read_expression(options, editor), options.seed, others)
     figures.draw(options.name, order, options.output)
     say(options.output)
+
+
+def _category(text: str, figure: str) -> tuple[str, Path]:
+    """Return the name of a photo in a figure, and its path."""
+    from ganimation.evaluation.figures import LIMITS
+
+    name, equals, path = text.partition("=")
+    if figure == "limits" and equals and name in LIMITS:
+        return name, Path(path)
+    return Path(text).name, Path(text)
 
 
 def _named_editor(name: str, options: argparse.Namespace) -> "tuple[str, Editor]":

@@ -29,6 +29,18 @@ from ganimation.pixels import denormalize
 SIDE, MARGIN = 224, 1.35
 LEVELS = (0.0, 0.33, 0.66, 1.0)
 SUFFIXES = (".png", ".pdf", ".svg", ".gif", ".webp", ".mp4")
+#: The categories of Sec. 6.6, in the order of Fig. 9.
+LIMITS = {
+    "sculpture": "success: human-like sculpture",
+    "drawing": "success: non-realistic drawing",
+    "texture": "success: non-homogeneous texture",
+    "anthropomorphic": "success: anthropomorphic face, non-real texture",
+    "illumination": "success: non-standard illumination or colour",
+    "sketch": "success: face sketch",
+    "extreme": "failure: extreme expression",
+    "nonhuman": "failure: non-human anthropomorphic face",
+    "animal": "failure: animal",
+}
 _NAMES = tuple(name for name in EMOTIONS if name != "neutral")
 _FILMS = (".gif", ".webp", ".mp4")
 
@@ -166,7 +178,8 @@ def wild(order: FigureInput) -> Sheet:
 def limits(order: FigureInput) -> Sheet:
     """Return Fig. 9: each photo edited, with its masks, from the best success to the worst failure (Sec. 6.6).
 
-    Under each edit stands its expression gain: the share of the asked change that the annotator reads back.
+    Photos that are named as a category of :data:`LIMITS` come in the paper's order, under its title. Under each edit
+    stands its expression gain: the share of the asked change that the annotator reads back.
     """
     found = []
     for name, photo in order.photos:
@@ -175,10 +188,11 @@ def limits(order: FigureInput) -> Sheet:
         gain = expression_gain(order.editor, face, edit)
         picture = [_face_of(image, face.face) for image in (photo.pixels, edit.image)]
         found.append((gain, name, [*picture, *_masks(face)]))
-    found.sort(key=lambda entry: -entry[0])
+    categories = list(LIMITS)
+    found.sort(key=lambda entry: (categories.index(entry[1]) if entry[1] in LIMITS else len(LIMITS), -entry[0]))
     return Sheet(
         [row for _, _, row in found],
-        [name for _, name, _ in found],
+        [LIMITS.get(name, name) for _, name, _ in found],
         ["photo", "edited", "attention A", "colour C"],
         _title(order.expression),
         {(row, 1): f"gain {entry[0]:.2f}" for row, entry in enumerate(found)},
