@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from ganimation.errors import MediaError
 from ganimation.web.store import Store
 from ganimation.web.visitors import COOKIE
 from tests.web.conftest import served
@@ -396,5 +397,54 @@ def test_one_visitor_does_not_take_all_drawings() -> None:
     try:
         found = asyncio.run(hold())
         assert sorted(found) == [200] * (middleware.OWN_EVENTS + 2) + [503] * (10 - middleware.OWN_EVENTS)
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"path": "/etc/passwd", "url": "data:image/jpeg;base64,AAAA"},
+        {"path": None, "url": "data:text/html;base64,AAAA"},
+        {"path": None, "url": "http://127.0.0.1/frame.jpg"},
+        {"path": None, "url": "file:///etc/passwd"},
+        {"path": None, "url": "data:image/jpeg;base64,AAAA", "more": 1},
+    ],
+)
+def test_only_a_picture_in_itself_is_a_frame(value: dict[str, Any]) -> None:
+    store = Store()
+    try:
+        with pytest.raises(guards.Refusal, match="only files that you uploaded"):
+            guards.admit_files([value], store)
+        frame = {"path": None, "url": "data:image/jpeg;base64,AAAA", "mime_type": None, "is_stream": False}
+        (admitted,) = guards.admit_files([frame], store)
+        assert (admitted["path"], admitted["url"]) == (None, frame["url"])
+    finally:
+        store.close()
+
+
+def test_frames_come_in_and_no_film_is_streamed_out(url: str) -> None:
+    client, event = Client(url), uuid.uuid4().hex
+    for method, path in (
+        ("GET", f"stream/{event}"),
+        ("GET", f"stream/{event}/0/1/playlist.m3u8"),
+        ("POST", "stream/../x"),
+        ("POST", f"stream/{event}/x"),
+        ("POST", f"stream/{event}"),  # an event that is not there
+    ):
+        body = json.dumps({"data": [], "session_hash": "x"}).encode() if method == "POST" else None
+        answer = client.ask(method, f"/gradio_api/{path}", body, {"Content-Type": "application/json"})
+        assert answer[0] in (404, 422), path
+
+
+def test_a_damaged_frame_is_said() -> None:
+    films = pytest.importorskip("ganimation.web.films", reason="the extra web is not installed")
+    live, store = films.LivePhoto((), lambda pixels, time: pixels), Store()
+    try:
+        for text in ("data:image/jpeg;base64,%%%", "data:image/jpeg;base64,AAAA"):
+            path = store.place("frame.jpg")
+            with pytest.raises(MediaError, match=r"damaged|not a picture"):
+                live.show(text, path, 10**6)
+            assert not path.exists()
     finally:
         store.close()

@@ -295,6 +295,23 @@ def test_the_camera_gives_a_photo_and_drives_it(visit: Callable[..., Any], tmp_p
     assert made.operation == "drive"
 
 
+def test_the_camera_drives_the_photo_live(visit: Callable[..., Any], smiling: Path) -> None:
+    page = visit(permissions=["camera"])
+    upload(page, smiling)
+    page.get_by_role("tab", name="Drive").click()
+    page.get_by_role("button", name="Live, by the camera").click()
+    camera = page.locator("#live-camera")
+    camera.get_by_role("button", name="Click to Access Webcam").click()
+    camera.get_by_role("button", name="capture photo").click()
+    page.wait_for_selector("#live-photo img")
+    page.wait_for_function(
+        "/latency \\d+ ms .* frames a second/.test(document.querySelector('#live-latency').innerText)"
+    )
+    camera.locator("button").filter(has_text="Stop").click()
+    page.wait_for_timeout(500)
+    assert page.locator(".toast-body").count() == 0
+
+
 def test_a_photo_is_pasted(visit: Callable[..., Any], portrait: Path) -> None:
     page = visit(permissions=["clipboard-read", "clipboard-write"])
     png = base64.b64encode(cv2.imencode(".png", read_image(portrait).pixels[:, :, ::-1])[1].tobytes()).decode()

@@ -1,5 +1,6 @@
 """Films and charts of the page."""
 
+import base64
 import csv
 import itertools
 import time
@@ -15,18 +16,23 @@ from ganimation.action_units import ACTION_UNITS
 from ganimation.editing.animation import EASINGS
 from ganimation.editing.editor import Editor
 from ganimation.editing.films import drive_photo, watch
+from ganimation.editing.live import LiveDriver
 from ganimation.errors import FaceError, MediaError
 from ganimation.faces.reader import Face
+from ganimation.media.camera import Latency
 from ganimation.media.clip import Clip, Frame
+from ganimation.media.images import to_srgb
 from ganimation.media.provenance import Provenance
 from ganimation.media.video import shrink, write_film, write_timed
 from ganimation.web.media import open_clip, open_photo
 from ganimation.web.photo_state import PhotoState, Pixels, chosen, of_side
-from ganimation.web.store import Store
+from ganimation.web.store import Store, remove
 
 FPS = 20.0
 #: Longest duration in seconds: of an animation, and of a film that drives or is measured.
 LONGEST, LONGEST_FILM = 10.0, 60.0
+#: Seconds that a camera drives without being started anew.
+LONGEST_LIVE = 300.0
 #: Limits for such a film: frames that are read, and seconds for reading or drawing them.
 MOST_FRAMES, PATIENCE = 3600, 300.0
 SIDE = 640
@@ -44,6 +50,45 @@ PLAIN = {
 
 Progress = Callable[..., Any]
 T = TypeVar("T")
+
+
+class LivePhoto:
+    """A visitor's photo, driven by the frames of their camera.
+
+    Args:
+        asked: what it was made for; where a visitor asks for something else, another is made.
+        driver: of the photo.
+    """
+
+    def __init__(self, asked: tuple[object, ...], driver: LiveDriver) -> None:
+        self.asked, self._driver, self._latency, self._began = asked, driver, Latency(), time.monotonic()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "LivePhoto":
+        """Return itself: Gradio copies what a session begins with, and this begins later."""
+        return self
+
+    def show(self, frame: str, path: Path, max_pixels: int) -> Pixels:
+        """Return the photo as a frame, a data URL, drives it; ``path`` is used meanwhile.
+
+        Raises:
+            MediaError: not a picture.
+        """
+        came = time.monotonic()
+        try:
+            path.write_bytes(base64.b64decode(frame.partition(",")[2], validate=True))
+        except ValueError:
+            raise MediaError("the camera's frame is damaged") from None
+        try:
+            pixels = shrink(to_srgb(open_photo(path, max_pixels)), SIDE)
+        finally:
+            remove(path)
+        picture = self._driver(pixels, came - self._began)
+        self._latency.add(came)
+        return picture
+
+    def text(self) -> str:
+        """Return what a person should know of the speed."""
+        return self._latency.text(50)
 
 
 def kinds() -> list[str]:

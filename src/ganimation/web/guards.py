@@ -17,12 +17,15 @@ from ganimation.web.store import Store
 from ganimation.web.visitors import VISITOR, visitor_of
 
 #: Concurrent computations over all visitors, by kind: previews, which bypass Gradio's queue, as it would add a third to
-#: their time; photos at full size, which take a gigabyte each; films that are made; measurements.
-AT_ONCE = {"drawing": 2, "whole": 1, "film": 1, "measurement": 1}
+#: their time; photos at full size, which take a gigabyte each; films that are made; measurements; frames of a camera.
+AT_ONCE = {"drawing": 2, "whole": 1, "film": 1, "measurement": 1, "live": 2}
 #: Options of Gradio's queue for events that need a photo at full size.
 WHOLE: dict[str, Any] = {"concurrency_id": "whole", "concurrency_limit": AT_ONCE["whole"]}
 #: Seconds that one waits for its turn.
 PATIENCE = 30.0
+
+#: What Gradio says of a picture.
+FRAME_KEYS = frozenset(("path", "url", "size", "orig_name", "mime_type", "is_stream", "meta"))
 
 #: The answer to every file that is not the visitor's own.
 ONLY_UPLOADS = "only files that you uploaded are taken, for an hour; upload it again"
@@ -65,14 +68,23 @@ class Events(gr.Blocks):
             VISITOR.set(before)
 
 
+def is_frame(url: object) -> bool:
+    """Return whether an address is a picture of a camera in itself, in a form that the page sends."""
+    return isinstance(url, str) and re.match(r"data:image/(jpeg|webp|png);base64,", url) is not None
+
+
 def admit_files(value: Any, store: Store, depth: int = 0) -> Any:
     """Return a client's input with each file reduced to its path, if the visitor may read all of them.
+
+    A picture in the input itself, a frame of a camera, is no file; it is passed on as its ``url``.
 
     Raises:
         Refusal: a file is not the visitor's own; the message does not tell whether it exists. Or too deep nesting.
     """
     if depth > MAX_DEPTH:
         raise Refusal(INVALID_REQUEST)
+    if isinstance(value, dict) and set(value) <= FRAME_KEYS and is_frame(value.get("url")) and not value.get("path"):
+        return {"path": None, "url": value["url"], "meta": {"_type": "gradio.FileData"}}
     if isinstance(value, dict) and ("path" in value or "url" in value):
         path = store.admit(value.get("path"))
         if path is None:

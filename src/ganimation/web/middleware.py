@@ -49,7 +49,7 @@ INVALID_REQUEST = "this is not what the page asks for"
 #: First segments of the paths that are served below :data:`API`; and those of them that need no login.
 CALLS = frozenset((
     "app_id", "call", "cancel", "heartbeat", "info", "login_check", "queue", "reset", "run", "startup-events",
-    "theme.css", "token", "upload", "upload_progress", "user", "api",
+    "stream", "theme.css", "token", "upload", "upload_progress", "user", "api",
 ))  # fmt: skip
 OPEN_CALLS = frozenset({"app_id", "login_check", "startup-events", "theme.css", "token", "user"})
 #: First segments of the paths that are served outside :data:`API`.
@@ -57,6 +57,9 @@ PAGES = frozenset((
     "", "assets", "config", "favicon.ico", "login", "logout", "manifest.json", "pwa_icon", "robots.txt", "static",
     "svelte", "theme.css",
 ))  # fmt: skip
+
+#: Where a browser sends frames of its camera, by the number of the event that takes them.
+FRAMES = re.compile(re.escape(API) + r"stream/[0-9a-f]{32}(/close)?", re.ASCII)
 
 #: What the page may load, enforced by the browser: itself, and nothing from elsewhere.
 POLICY = (
@@ -183,6 +186,8 @@ class GuardMiddleware:
         below, call, file = _parts(scope["path"])
         if file is None and call not in (CALLS if below else PAGES):
             return 404, "not found"
+        if below and call == "stream" and (scope["method"] != "POST" or FRAMES.fullmatch(scope["path"]) is None):
+            return 404, "not found"  # frames of a camera come in; no film is streamed out
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         sessions = [*query.get("session_hash", ()), *(scope["path"].split("/")[3:4] if call == "heartbeat" else ())]
         if not all(map(is_session, sessions)):
@@ -256,6 +261,8 @@ async def _whole_event(scope: Scope, body: "Body") -> Receive:
         if not message.get("more_body", False):
             break
     content = b"".join(parts)
+    if not content and scope["path"].startswith(API + "stream/"):  # the end of a camera's frames says nothing
+        return body
     try:
         event = parse_json(content)
     except ValueError:

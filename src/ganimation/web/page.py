@@ -10,11 +10,12 @@ import gradio as gr
 
 from ganimation.action_units import ACTION_UNITS, EMOTIONS, REGIONS
 from ganimation.editing.editor import Editor
+from ganimation.editing.live import LiveDriver
 from ganimation.editing.result import SAME
 from ganimation.errors import ActionUnitError, FaceError, GanimationError
 from ganimation.media.clip import is_clip
 from ganimation.web import films, photo_state
-from ganimation.web.guards import WHOLE, ConcurrencyLimits, Events, guarded, limited, without_places
+from ganimation.web.guards import AT_ONCE, WHOLE, ConcurrencyLimits, Events, guarded, is_frame, limited, without_places
 from ganimation.web.http_api import HttpApi, edited
 from ganimation.web.media import open_photo
 from ganimation.web.photo_state import PhotoState
@@ -202,7 +203,7 @@ class Page:
         """Open what came by upload, example, paste or camera; ``None`` if the photo was taken away."""
         if old is not None:
             old.closed = True
-        if upload is None:
+        if upload is None or not upload["path"]:
             return self._forget()
         try:
             work = photo_state.open_photo_state(
@@ -320,7 +321,7 @@ class Page:
         side: str, masks: bool, *values: float,
     ) -> list[Any]:  # fmt: skip
         work = photo_state.need(work)
-        if upload is None:
+        if upload is None or not upload["path"]:
             raise FaceError("no other photo yet; drop one at Another face")
         if not regions:
             raise ActionUnitError("no region is chosen; choose one at What is copied")
@@ -386,6 +387,22 @@ class Page:
                 kind = gr.Radio(films.kinds(), value=films.kinds()[0], label="Format")
                 make = gr.Button("Drive", variant="primary", elem_id="make-driven")
         self._film_outputs(make, "drive", self._make_driven, [work, film, strength, regions, kind])
+        with gr.Accordion("Live, by the camera of this browser", open=False):
+            gr.Markdown("Start the camera and look into it at rest for a second; the photo is at rest until then.")
+            with gr.Row():
+                camera = gr.Image(
+                    sources=["webcam"], streaming=True, label="Camera", elem_id="live-camera", height=240, buttons=[],
+                )  # fmt: skip
+                moved = gr.Image(
+                    interactive=False, label="The photo", elem_id="live-photo", height=240, format="jpeg", buttons=[]
+                )
+            latency = gr.Markdown("", elem_id="live-latency")
+            live = gr.State(None, time_to_live=600)
+            camera.stream(
+                self._live, [camera, work, strength, regions, live], [moved, latency, live], stream_every=0.1,
+                time_limit=films.LONGEST_LIVE, show_progress="hidden", api_visibility="private", preprocess=False,
+                concurrency_id="live", concurrency_limit=AT_ONCE["live"],
+            )  # fmt: skip
 
     @guarded
     @limited("film")
@@ -397,6 +414,22 @@ class Page:
         path = self.store.place(f"driven.{kind.lower()}")
         films.drive(self.editor, work, film, path, strength, regions, progress)
         return films.shown(path)
+
+    @guarded
+    @limited("live")
+    def _live(
+        self, frame: dict[str, Any] | None, work: PhotoState | None, strength: float, regions: Sequence[str],
+        live: "films.LivePhoto | None",
+    ) -> list[Any]:  # fmt: skip
+        if frame is None or not is_frame(frame.get("url")):  # the camera has begun and given nothing yet
+            return [gr.skip()] * 3
+        work = photo_state.need(work)
+        asked = (id(work), work.number, strength, tuple(regions))
+        if live is None or live.asked != asked:
+            live = films.LivePhoto(asked, LiveDriver(photo_state.chosen(work), self.editor.reader, strength, regions))
+        picture = live.show(frame["url"], self.store.place("frame.jpg"), self.max_pixels)
+        path = photo_state.keep(work, picture, self.store.place("live.jpg"))
+        return [str(path), live.text(), live]
 
     def _film_outputs(self, make: gr.Button, name: str, function: Callable[..., Any], inputs: list[Any]) -> None:
         status = gr.Markdown("", elem_id=f"{name}-status", min_height=40)
