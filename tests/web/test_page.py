@@ -153,6 +153,11 @@ def test_presets_masks_undo_redo_and_reset(visit: Callable[..., Any], portrait: 
     wait_for(page, "AU01", 0.8 * EMOTIONS["surprise"]["AU01"])
     page.locator("#reset").click()
     wait_for(page, "AU01", own)
+    page.locator("#named input").click()
+    page.get_by_role("option", name="frown").click()
+    page.wait_for_function("document.querySelector('#AU04 input[type=range]').value > 0.5")
+    page.locator("#reset").click()
+    wait_for(page, "AU01", own)
     page.get_by_role("button", name="Recipe").click()
     assert "ganimation edit portrait.jpg" in page.locator(".cm-content").last.inner_text()
 

@@ -13,9 +13,20 @@ from ganimation.editing.editor import Editor
 from ganimation.editing.live import LiveDriver
 from ganimation.editing.result import SAME
 from ganimation.errors import ActionUnitError, FaceError, GanimationError
+from ganimation.expressions import NAMED
 from ganimation.media.clip import is_clip
 from ganimation.web import films, photo_state
-from ganimation.web.guards import AT_ONCE, WHOLE, ConcurrencyLimits, Events, guarded, is_frame, limited, without_places
+from ganimation.web.guards import (
+    AT_ONCE,
+    WHOLE,
+    ConcurrencyLimits,
+    Events,
+    Refusal,
+    guarded,
+    is_frame,
+    limited,
+    without_places,
+)
 from ganimation.web.http_api import HttpApi, edited
 from ganimation.web.media import open_photo
 from ganimation.web.photo_state import PhotoState
@@ -141,6 +152,9 @@ class Page:
         photo, note, result, notice, undo, redo, reset, save, saved, side = stage
         with gr.Row():
             buttons = [gr.Button(name.capitalize(), size="sm", min_width=80) for name in self.emotions]
+        named = gr.Dropdown(
+            [name for name in NAMED if self._can(name)], value=None, label="Or another expression", elem_id="named"
+        )
         strength = gr.Slider(0, 1, 0.8, step=0.01, label="Strength of the expression", buttons=[])
         with gr.Accordion("Copy the expression of another photo", open=False):
             other = gr.Image(
@@ -175,6 +189,7 @@ class Page:
         for button, name in zip(buttons, self.emotions, strict=True):
             preset = self._preset(name)
             button.click(preset, [strength, *asked], [work, *sliders, *pictures], **quick)
+        named.input(self._named, [named, strength, *asked], [work, *sliders, *pictures], **quick)
         copy.click(self._copy, [other, regions, strength, *asked], [work, *sliders, *pictures], **own, **WHOLE)
         side.input(self._turn, [work, side], sliders, **quick)
         for button, by in ((undo, -1), (redo, 1), (reset, 0)):
@@ -299,6 +314,12 @@ class Page:
             return page._answer(work, side, masks=masks)
 
         return partial(click, self)
+
+    def _named(self, name: str | None, *values: Any) -> list[Any]:
+        if name is None or name not in NAMED:
+            raise Refusal("no such expression; choose one of the list")
+        found: list[Any] = self._preset(name)(*values)
+        return found
 
     def _step(self, by: int) -> Callable[..., list[Any]]:
         @guarded
