@@ -26,6 +26,7 @@ def test_the_commands_exist_with_their_options(capsys: pytest.CaptureFixture[str
     commands = re.findall(r"(?:^|`)ganimation (\w+) ?([^#`\n]*)", README, flags=re.MULTILINE)
     assert {name for name, _ in commands} == {
         "edit", "animate", "drive", "read", "serve", "verify", "figure", "prepare", "train", "export", "evaluate",
+        "expressions",
     }  # fmt: skip
     for name, rest in commands:
         with pytest.raises(SystemExit) as stopped:
