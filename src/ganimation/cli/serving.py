@@ -27,6 +27,7 @@ def add(commands: Any) -> None:
         "--allow-frame", action="append", default=[], metavar="NAME",
         help="another site that may show the page in a frame, by HTTPS, like huggingface.co; may be repeated",
     )  # fmt: skip
+    parser.add_argument("--metrics-port", type=int, metavar="PORT", help="answer Prometheus here, at --host")
     add_model(parser)
 
 
@@ -35,6 +36,8 @@ def _serve(options: argparse.Namespace) -> None:
 
     if not 0 <= options.port <= 65535:
         raise GanimationError(f"--port {options.port}: it lies in 0..65535")
+    if options.metrics_port is not None and not 1 <= options.metrics_port <= 65535:
+        raise GanimationError(f"--metrics-port {options.metrics_port}: it lies in 1..65535")
     pairs = [tuple(text.split(":", 1)) for text in options.auth]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise GanimationError("--auth: write NAME:PASSWORD, both of at least one letter")
@@ -50,4 +53,7 @@ def _serve(options: argparse.Namespace) -> None:
     logins = [(pair[0], pair[1]) for pair in pairs]
     editor = open_editor(options)
     editor.config.require_aus("the page")
-    serve(editor, options.host, options.port, logins, options.allow_host, options.proxy, options.allow_frame)
+    serve(
+        editor, options.host, options.port, logins, options.allow_host, options.proxy, options.allow_frame,
+        options.metrics_port,
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -98,24 +99,34 @@ def admit_files(value: Any, store: Store, depth: int = 0) -> Any:
 
 
 class ConcurrencyLimits:
-    """Semaphores that limit how many computations of each kind run at once."""
+    """Semaphores that limit how many computations of each kind run at once.
+
+    Attributes:
+        observe: called with kind, seconds, and whether no turn came, after each.
+        faces: called with the number of faces that were drawn for saving.
+    """
 
     def __init__(self) -> None:
+        self.observe: Callable[[str, float, bool], None] = lambda kind, seconds, refused: None
+        self.faces: Callable[[int], None] = lambda count: None
         self._semaphores = {kind: BoundedSemaphore(count) for kind, count in AT_ONCE.items()}
 
     @contextmanager
     def held(self, kind: str) -> Iterator[None]:
-        """FolderLock a turn of a kind.
+        """Hold a turn of a kind.
 
         Raises:
             GanimationError: none comes within :data:`PATIENCE`.
         """
+        began = time.perf_counter()
         if not self._semaphores[kind].acquire(timeout=PATIENCE):
+            self.observe(kind, time.perf_counter() - began, True)
             raise GanimationError("too many people are drawing; try again in a minute")
         try:
             yield
         finally:
             self._semaphores[kind].release()
+            self.observe(kind, time.perf_counter() - began, False)
 
 
 class HasLimits(Protocol):

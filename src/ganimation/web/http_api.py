@@ -51,6 +51,7 @@ class HttpApi:
         path = self.store.place(edited(source.name))
         edit = self.editor.edit(image, asked, which)
         edit.save(path)
+        self.turns.faces(len(edit.faces))
         return str(path), {"changed": edit.changed, "notice": edit.notice, "doubts": list(edit.doubts)}
 
     @guarded

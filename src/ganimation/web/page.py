@@ -36,6 +36,9 @@ from ganimation.web.store import Store
 BOTH = "both sides"
 WAYS = {BOTH: "", "the person's right side": "R", "the person's left side": "L"}
 
+#: Events that may wait.
+QUEUE = 64
+
 EXAMPLES = Path(__file__).parent / "examples"
 
 CONSENT = (
@@ -120,7 +123,7 @@ class Page:
                         self._measure()
             page.load(None, js=TOOLTIPS % json.dumps({code: films.muscle(code) for code in self.codes}))
             HttpApi(self.editor, self.store, self.max_pixels, self.turns).build()
-        page.queue(max_size=64, default_concurrency_limit=2, api_open=False)
+        page.queue(max_size=QUEUE, default_concurrency_limit=2, api_open=False)
         return page
 
     # ---- Edit
@@ -359,6 +362,7 @@ class Page:
         work = photo_state.need(work)
         path = self.store.place(edited(work.name))
         photo_state.finish(self.editor, work, self._asked(work, side, values), path, self.max_pixels)
+        self.turns.faces(1)
         return gr.File(str(path), visible=True)
 
     # ---- Animate

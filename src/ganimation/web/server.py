@@ -30,6 +30,7 @@ def serve(
     hosts: Sequence[str] = (),
     proxy: str = "",
     frames: Sequence[str] = (),
+    metrics_port: int | None = None,
 ) -> None:
     """Serve the page until it is stopped.
 
@@ -41,6 +42,7 @@ def serve(
         hosts: host names that the page is served under, beside ``host`` and the names of the loopback interface.
         proxy: address of a reverse proxy whose forwarded headers (client address, HTTPS) are trusted; ``*`` for any.
         frames: names of other sites that may show the page in a frame.
+        metrics_port: where Prometheus is answered, at ``host``.
 
     Raises:
         GanimationError: the port is taken.
@@ -53,6 +55,8 @@ def serve(
     sock, store = _listen(host, port), Store()
     try:
         app = application(editor, store, auth, [*hosts, host], frames)
+        if metrics_port is not None:
+            app.metrics.serve(host, metrics_port)
         print(f"ganimation: http://{host}:{sock.getsockname()[1]} (Ctrl-C stops)", flush=True)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, limit_concurrency=CONNECTIONS,
@@ -121,7 +125,7 @@ def application(
     hosts: Sequence[str] = (),
     frames: Sequence[str] = (),
 ) -> Any:
-    """Return the page as an ASGI application.
+    """Return the page as an ASGI application, :class:`ganimation.web.metrics.Observed`.
 
     Args:
         editor: shared by all visitors.
@@ -135,12 +139,17 @@ def application(
     from fastapi import FastAPI
 
     from ganimation.web.media import MAX_PIXELS
+    from ganimation.web.metrics import Metrics, Observed
     from ganimation.web.middleware import GuardMiddleware
-    from ganimation.web.page import CSS, THEME, Page
+    from ganimation.web.page import CSS, QUEUE, THEME, Page
     from ganimation.web.uploads import add_uploads
     from ganimation.web.visitors import cookies
 
-    page = Page(editor, store, MAX_PIXELS).build()
+    built = Page(editor, store, MAX_PIXELS)
+    page = built.build()
+    metrics = Metrics(lambda: len(page._queue))
+    built.turns.observe = lambda kind, seconds, refused: metrics.work(kind, seconds, refused=refused)
+    built.turns.faces = metrics.faces
     page.state_session_capacity = SESSIONS
     store.pin()
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -156,4 +165,5 @@ def application(
         names = (f"access-token-{inner.cookie_id}", f"access-token-unsecure-{inner.cookie_id}")
         return not auth or any(cookies(scope).get(name) in inner.tokens for name in names)
 
-    return GuardMiddleware(app, store, {name.lower() for name in hosts}, is_known, frames)
+    guard = GuardMiddleware(app, store, {name.lower() for name in hosts}, is_known, frames)
+    return Observed(guard, metrics, lambda: len(page._queue) < QUEUE)
