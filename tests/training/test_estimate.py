@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+
+from ganimation.errors import TrainingError
 from ganimation.training.request import TrainRequest
 from ganimation.training.run import estimate
 
@@ -20,3 +23,9 @@ def test_an_estimate_counts_what_a_run_would_do(dataset: Path) -> None:
     lines = found.text().splitlines()
     assert lines[0] == "small: 64 pixels, batch 4, 6 faces"
     assert lines[-1].startswith("in all ")
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "deepspeed", "ddp_sharded"])
+def test_weights_are_not_divided_among_devices(dataset: Path, strategy: str) -> None:
+    with pytest.raises(TrainingError, match=f"--strategy {strategy}: it is one of auto, ddp"):
+        estimate(dataset, TrainRequest(changes=SMALLEST, steps=50, accelerator="cpu", strategy=strategy))

@@ -87,7 +87,7 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--dry-run", action="store_true", help="time some steps, print an estimate, and stop")
     parser.add_argument("--devices", default="auto", help="number of devices (default: all)")
     parser.add_argument("--accelerator", default="auto", help="auto (default), cpu, cuda, mps")
-    parser.add_argument("--strategy", default="auto", help="auto (default), ddp, ...")
+    parser.add_argument("--strategy", default="auto", help="auto (default) or ddp")
     parser.add_argument("--num-nodes", type=int, default=1, help="machines (default 1)")
     parser.add_argument("--precision", default="auto", help="auto (default), 32-true, bf16-mixed, 16-mixed")
     parser.add_argument(

@@ -17,7 +17,7 @@ class TrainRequest:
         accelerator: Lightning Fabric's ``auto``, ``cpu``, ``cuda``, ``mps``; likewise the next three.
         devices: ``auto`` or a number.
         num_nodes: machines.
-        strategy: ``auto``, ``ddp``, ...
+        strategy: ``auto`` or ``ddp``, see :data:`ganimation.training.run.STRATEGIES`.
         precision: ``auto`` takes float32 for the paper's generator, else what is faster here.
         accumulate: parts in which each device takes its share of a batch, to need less memory.
         compile: translate the generator with torch.compile.

@@ -133,8 +133,21 @@ def _launch(request: TrainRequest, config: "TrainingConfig") -> "Fabric":
     return fabric
 
 
+#: Strategies of Fabric that keep the networks whole on each device.
+STRATEGIES = ("auto", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook")
+
+
 def _strategy(request: TrainRequest, config: "TrainingConfig") -> str:
-    """Return Fabric's name of the strategy; not every batch of a generator of muscles reaches all its weights."""
+    """Return Fabric's name of the strategy; not every batch of a generator of muscles reaches all its weights.
+
+    Raises:
+        TrainingError: one that divides the weights among devices: checkpoints, averages and export need them whole.
+    """
+    if request.strategy not in STRATEGIES:
+        raise TrainingError(
+            f"--strategy {request.strategy}: it is one of {', '.join(STRATEGIES)}; the networks fit on any device, and "
+            "weights divided among several are not supported"
+        )
     several = request.num_nodes > 1 or (request.devices.isdecimal() and int(request.devices) > 1)
     if config.generator == "muscles" and (request.strategy == "ddp" or (request.strategy == "auto" and several)):
         return "ddp_find_unused_parameters_true"
