@@ -160,12 +160,12 @@ def test_drawings_are_few_at_once(monkeypatch: pytest.MonkeyPatch, portrait: Pat
             for event in (
                 lambda: shown._save(work, page.BOTH, *values),
                 lambda: shown._open({"path": str(portrait)}, None, page.BOTH),
-                lambda: shown._read(str(portrait)),
-                lambda: shown._make_animation(
+                lambda: shown.tabs._read(str(portrait)),
+                lambda: shown.tabs._make_animation(
                     work, page.BOTH, "as in the photo", "as in the photo", "linear", 1, "GIF", True
                 ),
                 lambda: shown._copy({"path": str(portrait)}, ["brows"], 1.0, work, page.BOTH, False, *values),
-                lambda: shown._make_driven(work, None, 1.0, ["brows"], "GIF"),
+                lambda: shown.tabs._make_driven(work, None, 1.0, ["brows"], "GIF"),
             ):
                 with pytest.raises(gradio.Error, match="too many people"):
                     event()
