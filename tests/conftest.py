@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 # a shell that starts the tests with & lets them, and the processes that they start, ignore Ctrl-C
@@ -71,6 +72,30 @@ def photos(tmp_path_factory: pytest.TempPathFactory, people: list[Path]) -> Path
     cv2.imwrite(str(folder / "wall.png"), np.full((64, 64, 3), 128, np.uint8))
     (folder / "broken.jpg").write_text("not a picture")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of an S3 server of this machine."""
+    server = pytest.importorskip("moto.server", reason="moto is not installed").ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def store(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The URL of an empty bucket; credentials and address are in the environment, as a user has them."""
+    s3fs = pytest.importorskip("s3fs", reason="the extra remote is not installed")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    s3fs.S3FileSystem.clear_instance_cache()
+    url = f"s3://{tmp_path.name.replace('_', '-').lower()[:40]}-{os.getpid()}"
+    s3fs.S3FileSystem().mkdir(url)
+    return url
 
 
 @pytest.fixture(scope="session")

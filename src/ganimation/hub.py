@@ -8,13 +8,16 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from ganimation.errors import MissingExtraError, ModelError, first_line, require
+from ganimation.errors import DatasetError, MissingExtraError, ModelError, first_line, require
 from ganimation.model import CARD, CONFIG, CRITIC, GENERATOR, ONNX, RESTORER, ModelConfig, bundled
 
 #: Files of a model. Nothing else is downloaded or uploaded; none of them is a pickle.
 FILES = (CONFIG, CARD, GENERATOR, CRITIC, ONNX, RESTORER, "generator-*.onnx")
+#: Files of a data set, likewise.
+DATASET_FILES = ("dataset.json", "*.parquet")
 #: ``owner/name``, and after an at sign a branch, tag or commit.
 REPOSITORY = re.compile(r"(?P<name>[\w][\w.-]*/[\w][\w.-]*)(@(?P<revision>[\w./-]+))?")
 #: At the head of the card on the Hub, which indexes models by it.
@@ -57,27 +60,56 @@ def find_model(name: str | os.PathLike[str] | None = None, revision: str | None 
     return _download(repository["name"], revision or repository["revision"])
 
 
+def download_dataset(name: str) -> Path:
+    """Return the folder of a data set of the Hub, which is downloaded once.
+
+    Args:
+        name: ``owner/name`` or ``owner/name@revision``.
+
+    Raises:
+        DatasetError: no such repository, a private one, no such revision, or no network.
+        MissingExtraError: ``huggingface_hub`` is not installed.
+    """
+    found = REPOSITORY.fullmatch(name)
+    if found is None:
+        raise DatasetError(f"hf://{name}: it is hf://OWNER/NAME or hf://OWNER/NAME@REVISION")
+    return _snapshot(found["name"], found["revision"], "dataset", DATASET_FILES)
+
+
 def _download(name: str, revision: str | None) -> Path:
     what = f"{name}, revision {revision}" if revision else name
     try:
-        hub = require("huggingface_hub", "hub")
+        folder = _snapshot(name, revision, "model", FILES)
     except MissingExtraError as error:
         raise MissingExtraError(
             f"{what}: no such model folder; if a repository of the Hub is meant, {error}"
         ) from error
-    utils = require("huggingface_hub.utils", "hub")
-    utils.logging.set_verbosity_error()
-    if not sys.stderr.isatty():
-        utils.disable_progress_bars()
-    try:
-        folder = Path(hub.snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
-    except Exception as error:  # it raises classes of its own, of its HTTP library and of the disk
-        raise ModelError(_reason(error, what)) from error
     if not (folder / CONFIG).exists():
         raise ModelError(
             f"{what}: no model of this program (no {CONFIG}); weights in other forms, as pickles, are never loaded"
         )
     return folder
+
+
+def _snapshot(name: str, revision: str | None, kind: str, patterns: Sequence[str]) -> Path:
+    """Return the folder of a repository's files in the Hub's cache.
+
+    Args:
+        name: ``owner/name``.
+        revision: a branch, tag or commit.
+        kind: ``model`` or ``dataset``.
+        patterns: of the files to download.
+    """
+    what = f"{name}, revision {revision}" if revision else name
+    hub = require("huggingface_hub", "hub")
+    utils = require("huggingface_hub.utils", "hub")
+    utils.logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        utils.disable_progress_bars()
+    try:
+        return Path(hub.snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
+    except Exception as error:  # it raises classes of its own, of its HTTP library and of the disk
+        raise (ModelError if kind == "model" else DatasetError)(_reason(error, what)) from error
 
 
 def _reason(error: Exception, what: str) -> str:

@@ -8,6 +8,7 @@ Libraries that send usage data, and the setting of each that switches it off:
 - Gradio sends analytics and looks for newer versions: ``GRADIO_ANALYTICS_ENABLED``.
 - huggingface_hub names the calling library and looks for newer versions: ``HF_HUB_DISABLE_TELEMETRY``,
   ``HF_HUB_DISABLE_UPDATE_CHECK``.
+- Ray sends usage statistics from the clusters that it starts: ``RAY_USAGE_STATS_ENABLED``.
 - wandb, which only runs where a user asks for it, sends its own crashes to its makers: ``WANDB_ERROR_REPORTING``.
 
 A value that the user has set is respected. docs/privacy.md tells users.
@@ -22,6 +23,7 @@ SWITCHES = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
     "WANDB_ERROR_REPORTING": "False",
 }
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ganimation.action_units import DEFAULT_AUS, OPENFACE_AUS
+from ganimation.data import engines
 from ganimation.data import prepare as prepare_module
 from ganimation.data.dataset import DatasetInfo, FaceDataset
 from ganimation.data.prepare import prepare
@@ -200,7 +201,7 @@ def end(*_: object) -> None:
 
 
 def test_a_worker_that_ends_is_said(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare_module, "_make_part", end)
+    monkeypatch.setattr(engines, "make_part", end)
     with pytest.raises(DatasetError, match=r"a process ended .* run again to go on, with fewer --jobs"):
         prepare(photos, tmp_path / "faces", size=64, jobs=1)
 

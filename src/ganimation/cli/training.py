@@ -21,8 +21,10 @@ def add(commands: Any) -> None:
 
 
 def _add_prepare(commands: Any) -> None:
-    parser = add_command(commands, "prepare", _prepare, "make a data set from a folder of photos")
-    parser.add_argument("photos", type=Path, help="folder, searched with its subfolders")
+    parser = add_command(commands, "prepare", _prepare, "make a data set from photos")
+    parser.add_argument(
+        "photos", help="folder, searched with its subfolders; list of paths and URLs (.txt, .csv); s3://bucket/folder"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DATASET", help="folder of the data set")
     parser.add_argument("--size", type=int, default=128, help="side of the crops in pixels (default 128)")
     parser.add_argument(
@@ -40,6 +42,12 @@ def _add_prepare(commands: Any) -> None:
         help="of --source: EmotioNet's list, OpenFace's folder or CSV, CFEE's codes",
     )
     parser.add_argument("--jobs", type=int, help="processes (default: all cores)")
+    parser.add_argument(
+        "--engine", default="local", metavar="NAME", help="local (default), or ray: on a cluster (docs/data.md)"
+    )
+    parser.add_argument(
+        "--address", default="", help="of the Ray cluster; auto: the one of this machine (default: one is started)"
+    )
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -54,6 +62,8 @@ def _prepare(options: argparse.Namespace) -> None:
             source=options.source,
             listed=options.listed,
             jobs=options.jobs,
+            engine=options.engine,
+            address=options.address,
             progress=advance,
         )
     say(f"{options.output}: " + ", ".join(f"{count} {split}" for split, count in info.counts.items()))
@@ -67,7 +77,9 @@ def _prepare(options: argparse.Namespace) -> None:
 
 def _add_train(commands: Any) -> None:
     parser = add_command(commands, "train", _train, "train a generator; the same command resumes it")
-    parser.add_argument("dataset", type=Path, help="a folder that `ganimation prepare` made")
+    parser.add_argument(
+        "dataset", help="a folder that `ganimation prepare` made; s3://bucket/folder or hf://owner/name of one"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="folder of the run")
     parser.add_argument(
         "--preset", default="", help="paper, official, bundled, small (default) or finetune (default with --init)"

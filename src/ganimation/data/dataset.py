@@ -12,6 +12,7 @@ stays in memory is 4 bytes per AU and face, and the names.
 """
 
 import json
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganimation.action_units import parse_code
-from ganimation.errors import ActionUnitError, DatasetError, require
+from ganimation.data.locations import is_remote
+from ganimation.data.storage import Storage, storage
+from ganimation.errors import ActionUnitError, DatasetError, first_line, require
 from ganimation.faces.crop import CropTemplate
 from ganimation.files import atomic
 from ganimation.text import parse_json
@@ -62,17 +65,26 @@ class DatasetInfo:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     @staticmethod
-    def read(folder: Path) -> "DatasetInfo":
+    def read(folder: str | os.PathLike[str]) -> "DatasetInfo":
         """Read ``dataset.json``.
+
+        Args:
+            folder: of the data set, or a location of :func:`ganimation.data.storage.storage`.
 
         Raises:
             DatasetError: there is none, it is damaged, or it is of another format version.
         """
-        path = folder / "dataset.json"
+        return DatasetInfo.read_from(storage(folder), folder)
+
+    @staticmethod
+    def read_from(files: Storage, folder: str | os.PathLike[str]) -> "DatasetInfo":
+        """Read ``dataset.json`` of an opened data set; see :meth:`read`."""
+        path = f"{os.fspath(folder).rstrip('/')}/dataset.json"
         try:
-            content = parse_json(path.read_bytes())
+            content = parse_json(files.read("dataset.json"))
         except FileNotFoundError:
-            hint = "no such folder" if not folder.is_dir() else "no dataset.json in it; `ganimation prepare` makes one"
+            missing = not is_remote(folder) and not Path(folder).is_dir()
+            hint = "no such folder" if missing else "no dataset.json in it; `ganimation prepare` makes one"
             raise DatasetError(f"{folder}: not a data set ({hint})") from None
         except (OSError, ValueError) as error:
             raise DatasetError(f"{path}: cannot be read ({error})") from error
@@ -114,7 +126,11 @@ def schema(aus: Sequence[str]) -> Any:
 
 
 class FaceDataset:
-    """Aligned faces of one split with their AUs, read at random from disk.
+    """Aligned faces of one split with their AUs, read at random from disk or from where the data set lies.
+
+    Args:
+        folder: of the data set, ``s3://bucket/folder`` or ``hf://owner/name``; see :mod:`ganimation.data.storage`.
+        split: its name.
 
     Attributes:
         info: what ``dataset.json`` says.
@@ -127,19 +143,22 @@ class FaceDataset:
         DatasetError: not a data set, a shard is missing or damaged, or an intensity is NaN or outside [0, 1].
     """
 
-    def __init__(self, folder: Path, split: str = "train") -> None:
-        parquet = require("pyarrow.parquet", "train")
-        self.info = DatasetInfo.read(folder)
-        paths = sorted(folder.glob(f"{split}-*-of-*.parquet"))
-        if not paths:
+    def __init__(self, folder: str | os.PathLike[str], split: str = "train") -> None:
+        require("pyarrow.parquet", "train")
+        files = storage(folder)
+        self.info = DatasetInfo.read_from(files, folder)
+        self._shards = files.names(f"{split}-*-of-*.parquet")
+        if not self._shards:
             known = ", ".join(self.info.counts) or "none"
             raise DatasetError(f"{folder}: no shards of the split {split!r}; it has: {known}")
         try:
-            self._files = [parquet.ParquetFile(path, memory_map=True) for path in paths]
+            self._files = [files.open(name) for name in self._shards]
             columns = [*self.info.aus, "source", "identity", "session"]
             tables = [file.read(columns=columns) for file in self._files]
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{folder}: a shard is damaged ({error}); prepare the data set again") from error
+        except Exception as error:  # each store has errors of its own
+            raise DatasetError(
+                f"{folder}: a shard is damaged ({first_line(error)}); prepare the data set again"
+            ) from error
         self.aus = self._intensities(folder, tables)
         self.emotions: list[str | None] = [None] * len(self)
         if "emotion" in self._files[0].schema_arrow.names:  # older data sets have no such column
@@ -152,11 +171,11 @@ class FaceDataset:
             raise DatasetError(
                 f"{folder}: {len(self)} faces in {split}, dataset.json says {self.info.counts.get(split)}"
             )
-        groups = [file.metadata.row_group(g).num_rows for file in self._files for g in range(file.num_row_groups)]
-        self._starts = np.concatenate([[0], np.cumsum(groups)]).tolist()
-        self._groups = [(file, g) for file in self._files for g in range(file.num_row_groups)]
+        self._groups = [(shard, g) for shard, file in enumerate(self._files) for g in range(file.num_row_groups)]
+        counts = [self._files[shard].metadata.row_group(g).num_rows for shard, g in self._groups]
+        self._starts = np.concatenate([[0], np.cumsum(counts)]).tolist()
 
-    def _intensities(self, folder: Path, tables: list[Any]) -> NDArray[np.float32]:
+    def _intensities(self, folder: str | os.PathLike[str], tables: list[Any]) -> NDArray[np.float32]:
         missing = [code for code in self.info.aus if code not in tables[0].column_names]
         if missing:
             raise DatasetError(f"{folder}: the shards have no column {missing[0]}, which dataset.json names")
@@ -194,11 +213,13 @@ class FaceDataset:
     def _column(self, index: int, name: str) -> Any:
         """Return one value of one row as Arrow has it."""
         group = bisect_right(self._starts, index) - 1
-        file, number = self._groups[group]
+        shard, number = self._groups[group]
         try:
-            return file.read_row_group(number, columns=[name])[name][index - self._starts[group]]
-        except (OSError, ValueError, LookupError) as error:
-            raise DatasetError(f"face {index}: cannot be read ({error}); prepare the data set again") from error
+            return self._files[shard].read_row_group(number, columns=[name])[name][index - self._starts[group]]
+        except Exception as error:  # each store has errors of its own
+            raise DatasetError(
+                f"{self._shards[shard]}: face {index} cannot be read ({first_line(error)}); prepare the data set again"
+            ) from error
 
     def _decode(self, index: int, row: dict[str, Any] | None) -> NDArray[np.uint8]:
         row = row or {"path": f"face {index}"}

@@ -1,58 +1,42 @@
-"""Make a data set from a folder of photos: detect, align, crop, annotate; in parallel, and resumable.
+"""Make a data set from photos: detect, align, crop, annotate; in parallel, on one machine or many, and resumable.
 
-The sorted list of photos is cut into parts. A worker turns a part into one file under ``DATASET/.parts``; when all are
-there they are joined, in order, into the shards. What a part holds depends on its photos alone, so a run that was
-killed and started again ends with the same bytes.
+The list of photos is cut into parts. An engine makes those that are missing (``data.engines``), each becomes a file
+under ``DATASET/.parts``; when all are there they are joined, in order, into the shards. What a part holds depends on
+its photos alone, so a run that was killed and started again ends with the same bytes.
 """
 
 import hashlib
 import json
-import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
-from functools import cache
-from multiprocessing import get_context, parent_process
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from ganimation.action_units import DEFAULT_AUS
 from ganimation.data.dataset import FORMAT_VERSION, DatasetInfo, write_shards
-from ganimation.data.labels import SPLITS, MeasuredFace, PhotoLabel, read_labels
+from ganimation.data.engines import Engine, LocalEngine, RayEngine
+from ganimation.data.labels import SPLITS, PhotoLabel, read_labels
+from ganimation.data.locations import Photos, find, is_remote
+from ganimation.data.parts import Part, Plan
 from ganimation.data.sources import SOURCES, Source
-from ganimation.errors import DatasetError, MediaError, MissingExtraError, require
+from ganimation.errors import DatasetError, MediaError, require
 from ganimation.faces.annotator import ANNOTATOR
-from ganimation.faces.crop import CropTemplate, Transform, apply, cut
-from ganimation.faces.reader import FaceReader
+from ganimation.faces.crop import CropTemplate
 from ganimation.files import atomic
-from ganimation.media.formats import SUFFIXES, find_photos
-from ganimation.media.images import read_image
+from ganimation.media.formats import SUFFIXES
 
 PHOTOS_PER_PART = 128
 
-#: Least scale of a face, in pixels of the photo per pixel of the crop along a side; smaller faces are skipped.
-MIN_DETAIL = 0.4
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Settings that, with the photos and their labels, determine the bytes of the data set."""
-
-    root: str
-    size: int
-    template: CropTemplate
-    annotator: str
-    aus: tuple[str, ...]
+#: By name, of ``--engine``.
+ENGINES: dict[str, Callable[[int | None, str], Engine]] = {
+    "local": lambda jobs, address: LocalEngine(jobs),
+    "ray": lambda jobs, address: RayEngine(address, jobs),
+}
 
 
 def prepare(
-    photos: Path,
+    photos: Path | str,
     folder: Path,
     *,
     size: int = 128,
@@ -60,63 +44,66 @@ def prepare(
     source: str = "",
     listed: Path | None = None,
     jobs: int | None = None,
+    engine: str | Engine = "local",
+    address: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DatasetInfo:
-    """Turn a folder of photos into a data set; the largest face of each photo is taken.
+    """Turn photos into a data set; the largest face of each photo is taken.
 
     Args:
-        photos: a folder, searched with its subfolders.
+        photos: a folder, searched with its subfolders; a list of paths and URLs (``.txt``, or a CSV with a column
+            ``URL`` or ``file``); or the URL of a folder in an object store, such as ``s3://bucket/photos``.
         folder: the data set; made if missing. One that is complete and of the same photos is left as it is.
         size: side of the crops in pixels.
         labels: a CSV for :func:`ganimation.data.labels.read_labels`.
         source: the form of a known data set, one of :data:`ganimation.data.sources.SOURCES`; empty for any photos.
         listed: its list, folder or codes, where it has one.
         jobs: processes; all cores if ``None``.
+        engine: one of :data:`ENGINES`: ``local`` or ``ray``.
+        address: of the Ray cluster, ``auto`` for the one that this machine is of; empty starts one here.
         progress: called with photos done and photos in all.
 
     Raises:
-        DatasetError: no photos, unusable CSVs, no face in any photo, or ``folder`` holds something else.
+        DatasetError: no photos, unusable CSVs, no face in any photo, ``folder`` holds something else, or the engine
+            gave up.
+        MissingExtraError: an extra is not installed: ``train``, ``remote`` for URLs, ``ray``.
     """
     require("pyarrow", "train")
-    if not photos.is_dir():
-        raise DatasetError(f"{photos}: no such folder of photos")
     if not 32 <= size <= 1024:
         raise DatasetError(f"crop size {size}: it lies in 32..1024 pixels")
     if jobs is not None and jobs < 1:
         raise DatasetError(f"{jobs} jobs: at least 1")
-    try:
-        found = [path.relative_to(photos).as_posix() for path in find_photos(photos)]
-    except MediaError as error:
-        raise DatasetError(str(error)) from error
-    names = [name for name in found if _is_text(name)]
-    if not names:
-        raise DatasetError(f"{photos}: no photos in this folder ({' '.join(sorted(SUFFIXES))})")
-    given = _known(names, labels, source, listed)
+    if isinstance(engine, str):
+        if engine not in ENGINES:
+            raise DatasetError(f"--engine {engine}: it is one of {', '.join(ENGINES)}")
+        if address and engine != "ray":
+            raise DatasetError(f"--address {address}: of a Ray cluster; it needs --engine ray")
+        engine = ENGINES[engine](jobs, address)
+    found = find(photos)
+    if not found.names:
+        raise DatasetError(f"{photos}: no photos in it ({' '.join(sorted(SUFFIXES))})")
+    given = _known(found.names, labels, source, listed)
     known, names = given.labels, list(given.labels)
-    plan = Plan(str(photos), size, CropTemplate(), given.annotator or ANNOTATOR, given.aus or DEFAULT_AUS)
-    fingerprint = _fingerprint(plan, photos, names, known)
-    parts = _open_folder(folder, fingerprint)
-    if parts is None:
+    root = (
+        found.root if is_remote(found.root) else str(Path(found.root).absolute())
+    )  # workers have folders of their own
+    plan = Plan(root, size, CropTemplate(), given.annotator or ANNOTATOR, given.aus or DEFAULT_AUS)
+    written = _open_folder(folder, _fingerprint(plan, found, names, known))
+    if written is None:
         return DatasetInfo.read(folder)
-    chunks = [names[start : start + PHOTOS_PER_PART] for start in range(0, len(names), PHOTOS_PER_PART)]
-    _run(plan, chunks, known, parts, jobs or os.cpu_count() or 1, progress)
-    passed_over = {ascii(name)[1:-1]: "the file's name is not text (UTF-8)" for name in found if not _is_text(name)}
+    parts = []
+    for number, start in enumerate(range(0, len(names), PHOTOS_PER_PART)):
+        chunk = names[start : start + PHOTOS_PER_PART]
+        parts.append(Part(number, chunk, {name: known[name] for name in chunk}))
+    _make_parts(engine, plan, parts, written, progress)
+    passed_over = {ascii(name)[1:-1]: "the file's name is not text (UTF-8)" for name in found.unreadable}
     passed_over |= {name: f"not in the folder; the list has it from {url}" for name, url in given.missing.items()}
-    info = _join(plan, parts, len(chunks), folder, passed_over)
-    shutil.rmtree(parts)
+    info = _join(plan, written, len(parts), folder, passed_over)
+    shutil.rmtree(written)
     return info
 
 
-def _is_text(name: str) -> bool:
-    """Return whether a file name is valid UTF-8; on Linux it may be any bytes."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _known(names: list[str], labels: Path | None, source: str, listed: Path | None) -> Source:
+def _known(names: Sequence[str], labels: Path | None, source: str, listed: Path | None) -> Source:
     """Return what the source and the CSV say of each photo; the CSV takes precedence."""
     if source and source not in SOURCES:
         raise DatasetError(f"--source {source}: it is one of {', '.join(SOURCES)}")
@@ -141,10 +128,9 @@ def _known(names: list[str], labels: Path | None, source: str, listed: Path | No
     return replace(found, labels=joined)
 
 
-def _fingerprint(plan: Plan, photos: Path, names: list[str], known: Mapping[str, PhotoLabel]) -> str:
-    """Return a digest of all that the parts depend on; a photo enters by name, size and time of modification."""
-    stats = [(name, (photos / name).stat()) for name in names]
-    files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+def _fingerprint(plan: Plan, photos: Photos, names: Sequence[str], known: Mapping[str, PhotoLabel]) -> str:
+    """Return a digest of all that the parts depend on; a photo enters by its name and version."""
+    files = [(name, *photos.versions[name]) for name in names]
     told = {name: asdict(label) for name, label in sorted(known.items())}
     what = [FORMAT_VERSION, plan.size, asdict(plan.template), plan.annotator, plan.aus, files, told]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
@@ -176,48 +162,19 @@ def _open_folder(folder: Path, fingerprint: str) -> Path | None:
     return parts
 
 
-def _run(
-    plan: Plan,
-    chunks: list[list[str]],
-    known: Mapping[str, PhotoLabel],
-    parts: Path,
-    jobs: int,
-    progress: Callable[[int, int], None],
+def _make_parts(
+    engine: Engine, plan: Plan, parts: Sequence[Part], folder: Path, progress: Callable[[int, int], None]
 ) -> None:
     """Make the parts that are missing."""
-    total = sum(len(chunk) for chunk in chunks)
-    missing = [number for number in range(len(chunks)) if not _is_whole(_part(parts, number))]
-    done = total - sum(len(chunks[number]) for number in missing)
+    total = sum(len(part.names) for part in parts)
+    missing = {part.number: part for part in parts if not _is_whole(_path(folder, part.number))}
+    done = total - sum(len(part.names) for part in missing.values())
     progress(done, total)
-    workers = min(jobs, max(1, len(missing)))
-    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
-        tasks = {}
-        for number in missing:
-            told = {name: known[name] for name in chunks[number] if name in known}
-            tasks[pool.submit(_make_part, plan, chunks[number], told, _part(parts, number))] = len(chunks[number])
-        try:
-            for task in as_completed(tasks):
-                task.result()
-                done += tasks[task]
-                progress(done, total)
-        except BrokenProcessPool as error:
-            raise DatasetError("a process ended (out of memory?); run again to go on, with fewer --jobs") from error
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)  # wait for running tasks, cancel queued ones
-            raise
-
-
-def _end_with_parent() -> None:
-    """End this worker process when its parent process has ended, for whatever reason."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
+    for number, content in engine(plan, list(missing.values())):
+        with atomic(_path(folder, number)) as temporary:
+            temporary.write_bytes(content)
+        done += len(missing[number].names)
+        progress(done, total)
 
 
 def _is_whole(part: Path) -> bool:
@@ -230,80 +187,8 @@ def _is_whole(part: Path) -> bool:
     return True
 
 
-def _part(parts: Path, number: int) -> Path:
+def _path(parts: Path, number: int) -> Path:
     return parts / f"{number:06d}.parquet"
-
-
-@cache
-def _reader() -> FaceReader:
-    """Return this process's reader, with one thread: parallelism comes from the processes."""
-    cv2.setNumThreads(1)
-    return FaceReader(threads=1)
-
-
-def _make_part(plan: Plan, names: list[str], known: Mapping[str, PhotoLabel], path: Path) -> None:
-    """Write one part: the row of each photo, or the reason why it is skipped."""
-    pa, parquet = require("pyarrow", "train"), require("pyarrow.parquet", "train")
-    rows = []
-    for name in names:
-        row = _row(plan, name, known.get(name, PhotoLabel()))
-        rows.append(
-            {"row": None, "name": name, "reason": row}
-            if isinstance(row, str)
-            else {"row": row, "name": name, "reason": None}
-        )
-    fields = [
-        ("image", pa.binary()),
-        ("landmarks", pa.list_(pa.float32())),
-        ("aus", pa.list_(pa.float32())),
-        *((key, pa.string()) for key in ("identity", "session", "split", "emotion")),
-    ]
-    part = pa.schema([("row", pa.struct(fields)), ("name", pa.string()), ("reason", pa.string())])
-    with atomic(path) as temporary:
-        parquet.write_table(pa.Table.from_pylist(rows, schema=part), temporary, compression="none")
-
-
-def _row(plan: Plan, name: str, label: PhotoLabel) -> dict[str, Any] | str:
-    """Return what a part holds of one photo, or the reason why it is skipped."""
-    try:
-        image = read_image(Path(plan.root) / name).pixels
-    except (MediaError, MissingExtraError) as error:
-        return str(error).removeprefix(f"{Path(plan.root) / name}: ")
-    faces = _reader().read(image, turned=False)
-    if not faces:
-        return "no face found"
-    transform = faces[0].crop_from_photo(plan.size, plan.template)
-    detail = 1.0 / float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))  # pixels of the photo to one of the crop
-    if detail < MIN_DETAIL:
-        return f"face too small: its crop covers {detail * plan.size:.0f} pixels of the photo"
-    if plan.annotator == ANNOTATOR:
-        aus = [faces[0].aus[code] for code in plan.aus]
-    elif (given := _measured(label.faces, transform, plan.size)) is None:
-        return f"no AU intensities by {plan.annotator} for its largest face"
-    else:
-        aus = list(given.aus)
-    landmarks = ((apply(transform, faces[0].points) + 0.5) / plan.size).astype(np.float32)
-    crop = cv2.cvtColor(cut(image, transform, plan.size), cv2.COLOR_RGB2BGR)
-    options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    encoded = cv2.imencode(".jpg", crop, options)[1].tobytes()
-    return {
-        "image": encoded, "landmarks": landmarks.ravel().tolist(), "aus": aus,
-        "identity": label.identity, "session": label.session, "split": label.split,
-        "emotion": label.emotion,
-    }  # fmt: skip
-
-
-def _measured(faces: Sequence[MeasuredFace], transform: Transform, size: int) -> MeasuredFace | None:
-    """Return the face whose landmarks lie on the crop, nearest to its middle; without landmarks the first."""
-    if not any(face.points for face in faces):
-        return faces[0] if faces else None
-    best, nearest = None, 0.5
-    for face in faces:
-        if face.points:
-            away = apply(transform, np.array(face.points)).mean(axis=0) / size - 0.5
-            if (distance := float(np.abs(away).max())) < nearest:
-                best, nearest = face, distance
-    return best
 
 
 def _join(plan: Plan, parts: Path, count: int, folder: Path, passed_over: Mapping[str, str]) -> DatasetInfo:
@@ -343,7 +228,7 @@ def _join(plan: Plan, parts: Path, count: int, folder: Path, passed_over: Mappin
 def _entries(parts: Path, count: int) -> Iterator[dict[str, Any]]:
     parquet = require("pyarrow.parquet", "train")
     for number in range(count):
-        yield from parquet.read_table(_part(parts, number)).to_pylist()
+        yield from parquet.read_table(_path(parts, number)).to_pylist()
 
 
 def _rows(plan: Plan, parts: Path, count: int, split: str) -> Iterator[dict[str, Any]]:

@@ -82,6 +82,7 @@ def read_emotionet(names: Sequence[str], listed: Path | None) -> Source:
     there, labels, missing = set(names), dict[str, PhotoLabel](), dict[str, str]()
     for line, row in enumerate(rows, start=2):
         name = row.get("file") or PurePosixPath(urlsplit(row[column]).path).name
+        name = row[column] if row[column] in there else name  # the photos are fetched by this very list
         for code in coded:
             if row[code].strip() not in EMOTIONET_VALUES:
                 raise DatasetError(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def start(
-    dataset: Path,
+    dataset: str | Path,
     run: Path,
     request: TrainRequest,
     report: Callable[[int, int, dict[str, float]], None] = lambda step, total, terms: None,
@@ -28,7 +28,7 @@ def start(
     """Train on a data set, or resume the run.
 
     Args:
-        dataset: a folder that ``prepare`` made.
+        dataset: a folder that ``prepare`` made, or where such a one lies: ``s3://bucket/folder``, ``hf://owner/name``.
         run: folder of the run.
         request: what to train, on what.
         report: called after each step with the steps done, their number and the terms.
@@ -48,7 +48,7 @@ def start(
     )  # fmt: skip
 
 
-def estimate(dataset: Path, request: TrainRequest) -> "Estimate":
+def estimate(dataset: str | Path, request: TrainRequest) -> "Estimate":
     """Return an estimate of a run, from some steps of each phase; nothing is written.
 
     Raises:
@@ -60,7 +60,7 @@ def estimate(dataset: Path, request: TrainRequest) -> "Estimate":
     return estimating.estimate(faces, config, fabric, request, begin)
 
 
-def _prepare(dataset: Path, request: TrainRequest) -> "tuple[FaceDataset, TrainingConfig, Start | None, Fabric]":
+def _prepare(dataset: str | Path, request: TrainRequest) -> "tuple[FaceDataset, TrainingConfig, Start | None, Fabric]":
     for module in ("torch", "pyarrow", "pydantic", "lightning_fabric"):
         require(module, "train")
     from ganimation.data.dataset import FaceDataset
