@@ -1,4 +1,5 @@
-"""A campaign of faults: damaged input of every kind, from fixed seeds, against what reads it.
+"""A campaign of faults, from fixed seeds: damaged input of every kind against what reads it, and commands that write,
+disturbed (:mod:`tests.faults.commands`).
 
 The rule: input is taken, or refused by one of our errors in one line. Everything else is a failure: another exception,
 a process that ends, over :data:`SECONDS` for one try, over :data:`MEMORY` bytes, a control character that is printed.
@@ -10,11 +11,13 @@ import argparse
 import contextlib
 import io
 import json
+import math
 import random
 import resource
 import shutil
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from ganimation.errors import GanimationError
+from tests.faults import commands
 
 SECONDS, MEMORY = 20.0, 2 << 30
 
@@ -48,21 +52,24 @@ class Outcome:
         return sum(self.counts.values()) + len(self.failures)
 
 
-def run(kinds: Sequence[str], tries: int, seed: int) -> list[Outcome]:
-    """Try each kind so often; the same seed damages the same bytes."""
+def run(kinds: Sequence[str], tries: int, seed: int, minutes: float = math.inf) -> list[Outcome]:
+    """Try each kind so often, or for its share of the minutes; the same seed damages the same bytes."""
     outcomes = []
     for kind in kinds:
+        limit, end = _limit(kind), time.monotonic() + 60 * minutes / len(kinds)
         outcome = Outcome(kind)
         with tempfile.TemporaryDirectory(prefix="ganimation-faults-") as name:
             prepared = Path(name)
             material(kind, prepared)
             pool = _pool()
             for number in range(tries):
+                if time.monotonic() > end:
+                    break
                 task = pool.submit(attempt, kind, str(prepared), seed, number)
                 try:
-                    result = task.result(SECONDS * 2)
+                    result = task.result(limit * 2)
                 except TimeoutError:
-                    result = f"over {SECONDS * 2:.0f} seconds"
+                    result = f"over {limit * 2:.0f} seconds"
                     _kill(pool)
                     pool = _pool()
                 except BrokenProcessPool:
@@ -79,6 +86,11 @@ def run(kinds: Sequence[str], tries: int, seed: int) -> list[Outcome]:
     return outcomes
 
 
+def _limit(kind: str) -> float:
+    """Return the seconds that a try may take; of commands, each has a limit of its own."""
+    return 4 * commands.SECONDS if kind in commands.KINDS else SECONDS
+
+
 def _pool() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, get_context("spawn"))
 
@@ -91,8 +103,6 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 
 def attempt(kind: str, prepared: str, seed: int, number: int) -> str:
     """Damage something and read it; return :data:`TAKEN`, :data:`REFUSED`, or what failed."""
-    import time
-
     rng = random.Random(f"{kind} {seed} {number}")
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ganimation-try-") as name:
@@ -104,9 +114,10 @@ def attempt(kind: str, prepared: str, seed: int, number: int) -> str:
             result = REFUSED if lines else "an error without a word"
         except Exception as error:
             result = f"{type(error).__name__}: {str(error)[:200]}"
-    if time.monotonic() - begun > SECONDS:
-        return f"over {SECONDS:.0f} seconds"
-    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > MEMORY:
+    if time.monotonic() - begun > _limit(kind):
+        return f"over {_limit(kind):.0f} seconds"
+    used = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    if max(used) * 1024 > MEMORY:
         return "over 2 GiB"
     return result
 
@@ -144,6 +155,7 @@ def material(kind: str, folder: Path) -> None:
     makers: dict[str, Callable[[Path], None]] = {
         "photos": _photos, "films": _films, "models": _model, "data sets": _dataset, "provenance": _photos,
     }  # fmt: skip
+    makers |= dict.fromkeys(commands.KINDS, commands.material)
     makers.get(kind, lambda folder: None)(folder)
 
 
@@ -370,17 +382,20 @@ KINDS: dict[str, Callable[[Path, Path, random.Random], None]] = {
     "data sets": try_dataset,
     "provenance": try_provenance,
     "texts": try_text,
+    **commands.KINDS,
 }
 
 
 def main() -> None:
     """Print the table of a campaign; end with 1 if anything failed."""
     parser = argparse.ArgumentParser(description="Damage input of every kind and see what becomes of it.")
-    parser.add_argument("--tries", type=int, default=100, help="of each kind (default 100)")
+    parser.add_argument("--tries", type=int, help="of each kind (default: 100, or what the minutes allow)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="in all, shared by the kinds (default: no end)")
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default 0)")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), help="which (default: all)")
     options = parser.parse_args()
-    outcomes = run(options.kinds, options.tries, options.seed)
+    tries = options.tries or (100 if options.minutes == math.inf else sys.maxsize)
+    outcomes = run(options.kinds, tries, options.seed, options.minutes)
     print("| kind | tried | taken | refused in one line | failed |\n|---|--:|--:|--:|--:|")
     for outcome in outcomes:
         counts = outcome.counts

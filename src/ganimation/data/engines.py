@@ -4,7 +4,9 @@ An engine gets the plan and the parts and yields number and bytes of each part, 
 them. So the disk of the data set is one machine's, workers need none, and what was written is never made again.
 """
 
+import logging
 import os
+import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -91,15 +93,15 @@ class RayEngine:
             return
         ray, data = require("ray", "ray"), require("ray.data", "ray")
         with _connected(ray, self.address):
-            context = data.DataContext.get_current()
-            context.enable_progress_bars = False
+            logging.getLogger("ray").setLevel(logging.ERROR)
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
+            data.DataContext.get_current().enable_progress_bars = False
             cpus = int(ray.cluster_resources().get("CPU", 1))
             actors = min(self.jobs or cpus, len(parts))
             # one block a part: what is lost with a node is a part
-            waiting = data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
-            made = waiting.map_batches(
+            tasks = [{"task": ray.cloudpickle.dumps((self.make, plan, part))} for part in parts]
+            made = data.from_items(tasks, override_num_blocks=len(parts)).map_batches(
                 _PartMaker,
-                fn_constructor_args=(plan, self.make),
                 batch_size=1,
                 batch_format="numpy",
                 compute=data.ActorPoolStrategy(size=actors),
@@ -113,14 +115,14 @@ class RayEngine:
 
 
 class _PartMaker:
-    """An actor: makes parts by one plan."""
-
-    def __init__(self, plan: Plan, make: MakePart) -> None:
-        self._plan, self._make = plan, make
+    """An actor: its process keeps the face models from one part to the next."""
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        parts = list(batch["part"])
-        return {"number": [part.number for part in parts], "content": [self._make(self._plan, part) for part in parts]}
+        tasks = [pickle.loads(task) for task in batch["task"]]
+        return {
+            "number": [part.number for _, _, part in tasks],
+            "content": [make(plan, part) for make, plan, part in tasks],
+        }
 
 
 @contextmanager
