@@ -1,6 +1,8 @@
 """Preparation on a Ray cluster of two nodes, which this machine plays, against the local engine."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -102,6 +104,17 @@ def test_what_is_done_is_not_made_again(
     assert len(first) == 2
     assert sorted(first + asked) == list(range(5))
     assert DatasetInfo.read(tmp_path / "faces") == info
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto", "nowhere"])
+def test_a_cluster_that_does_not_answer_is_one_line(photos: Path, tmp_path: Path, address: str) -> None:
+    """In a process of its own, which is connected to none."""
+    command = [sys.executable, "-m", "ganimation", "prepare", str(photos), "-o", str(tmp_path / "faces")]
+    done = subprocess.run(
+        [*command, "--engine", "ray", "--address", address], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"--address {address}: no Ray cluster answers" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ them. So the disk of the data set is one machine's, workers need none, and what 
 import logging
 import os
 import pickle
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -19,6 +20,8 @@ from typing import Any
 from ganimation.data.parts import Part, Plan, make_part
 from ganimation.errors import DatasetError, first_line, require
 
+#: Seconds within which a cluster's head has to answer.
+PATIENCE = 10
 MakePart = Callable[[Plan, Part], bytes]
 Made = Iterator[tuple[int, bytes]]
 Engine = Callable[[Plan, Sequence[Part]], Made]
@@ -131,11 +134,12 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
+        if host and port.isdigit():  # Ray itself would ask again for a quarter of an hour
+            socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
         ray.init(address=address or "local", include_dashboard=False, log_to_driver=False, logging_level="error")
-    except TypeError:
-        raise
-    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise DatasetError(
             f"--address {address}: no Ray cluster answers ({first_line(error)}); start one with `ray start --head`"
         ) from error
