@@ -106,7 +106,7 @@ def test_what_is_done_is_not_made_again(
     assert DatasetInfo.read(tmp_path / "faces") == info
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto", "nowhere"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])
 def test_a_cluster_that_does_not_answer_is_one_line(photos: Path, tmp_path: Path, address: str) -> None:
     """In a process of its own, which is connected to none."""
     command = [sys.executable, "-m", "ganimation", "prepare", str(photos), "-o", str(tmp_path / "faces")]
